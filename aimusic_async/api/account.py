@@ -1,0 +1,20 @@
+"""The account itself: what it has left."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import attrs
+
+from .request import Answer, Endpoint, Request
+from .results import Credits
+
+__all__ = ["GetCredits"]
+
+
+@attrs.frozen(kw_only=True)
+class GetCredits(Request[Credits]):
+    """Ask what both pots hold. Free, but it takes a token like every request. Page: get credits."""
+
+    endpoint: ClassVar = Endpoint(path="/get-credits", method="GET", answer=Answer.NOW, reply_within=30.0)
+    cost: ClassVar = 0

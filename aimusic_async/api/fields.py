@@ -1,0 +1,118 @@
+"""Fields that several operations share: each is described, typed and limited here once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeVar
+
+import attrs
+
+from ..errors import InvalidRequest
+from .limits import Above, Between, Doc, MaxLength, NotEmpty, WebUrl
+from .models import sonic_model
+from .request import Request
+from .results import Song
+
+R = TypeVar("R", covariant=True)
+
+ClipId = Annotated[str, NotEmpty(), Doc("id of a clip made through this service")]
+Mv = Annotated[str, NotEmpty(), Doc("model, such as sonic-v5; the chirp- spelling works too")]
+Prompt = Annotated[str, Doc("lyrics with [Verse], [Chorus], …; at most 5000 characters, 3000 on sonic-v3-5 and v4")]
+Description = Annotated[str, NotEmpty(), MaxLength(400), Doc("what the song is about, at most 400 characters")]
+Title = Annotated[str, MaxLength(80), Doc("title, at most 80 characters")]
+Tags = Annotated[str, Doc("style words, comma separated; at most 1000 characters, 200 on sonic-v3-5 and v4")]
+NegativeTags = Annotated[str, Doc("styles to keep away from")]
+Weight = Annotated[float, Between(0, 1), Doc("0 (free) to 1 (close)")]
+Start = Annotated[float, Between(0), Doc("seconds from the start of the clip")]
+End = Annotated[float, Above(0), Doc("seconds from the start of the clip")]
+Gender = Annotated[Literal["f", "m"], Doc("voice; sonic-v4-5 and newer")]
+SourceUrl = Annotated[str, WebUrl(2048), Doc("public direct address of an audio file (MP3 or WAV, up to 8 minutes)")]
+WebhookUrl = Annotated[str, WebUrl(1024), Doc("https address that the service calls when the task changes")]
+WebhookSecret = Annotated[str, NotEmpty(), Doc("signs the deliveries of this task")]
+
+
+@attrs.frozen(kw_only=True)
+class TaskRequest(Request[R]):
+    """Base of the operations that run as a task."""
+
+    webhook_url: WebhookUrl | None = None
+    webhook_secret: WebhookSecret | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Styled(TaskRequest[R]):
+    """Fields of every operation that makes music with a model."""
+
+    mv: Mv
+    title: Title | None = None
+    tags: Tags | None = None
+    negative_tags: NegativeTags | None = None
+    vocal_gender: Gender | None = None
+    style_weight: Weight | None = None
+    weirdness_constraint: Weight | None = None
+
+    def check_together(self) -> None:
+        """Apply the limits that depend on the model."""
+        model = sonic_model(self.mv)
+        if model is None:
+            return
+        for name, most in (("prompt", model.prompt), ("tags", model.tags)):
+            text = getattr(self, name, None)
+            if text is not None and (told := MaxLength(most).broken(text)):
+                raise InvalidRequest(name, f"{told} (limit of {self.mv})", text, operation=self.operation)
+        if self.vocal_gender is not None and not model.vocal_gender:
+            limit = f"is not understood by {self.mv}; it needs sonic-v4-5 or newer"
+            raise InvalidRequest("vocal_gender", limit, self.vocal_gender, operation=self.operation)
+
+
+@attrs.frozen(kw_only=True)
+class Generation(Styled[Song]):
+    """Fields of every operation that writes a song from lyrics or from a description.
+
+    Give `prompt` (your lyrics) or `gpt_description_prompt` (what it is about); `custom_mode` follows from that and may
+    be left out. An instrumental needs neither.
+    """
+
+    prompt: Prompt | None = None
+    gpt_description_prompt: Description | None = None
+    custom_mode: bool | None = None
+    make_instrumental: bool | None = None
+    auto_lyrics: Annotated[bool, Doc("the service writes the lyrics; prompt is the brief")] | None = None
+    use_suno_cdn: bool | None = None
+
+    def check_together(self) -> None:
+        """Check that the text fits the mode."""
+        custom = self._custom
+        if custom and self.gpt_description_prompt is not None:
+            self._refuse("gpt_description_prompt", "goes with custom_mode=False, without prompt")
+        if not custom and self.prompt is not None:
+            self._refuse("prompt", "goes with custom_mode=True; use gpt_description_prompt to describe a song")
+        if custom and not self.make_instrumental and not (self.prompt or "").strip():
+            self._refuse("prompt", "is required (or gpt_description_prompt, or make_instrumental=True)")
+        if not custom and self.gpt_description_prompt is None:
+            self._refuse("gpt_description_prompt", "is required when custom_mode is False")
+        if not custom and self.auto_lyrics:
+            self._refuse("auto_lyrics", "goes with custom_mode=True")
+        Styled.check_together(self)
+
+    @property
+    def _custom(self) -> bool:
+        return self.gpt_description_prompt is None if self.custom_mode is None else self.custom_mode
+
+    def _refuse(self, field: str, limit: str) -> None:
+        raise InvalidRequest(field, limit, getattr(self, field), operation=self.operation)
+
+    def derived(self) -> dict[str, object]:
+        """See `Request.derived`."""
+        return {"custom_mode": self._custom}
+
+
+def check_range(request: Request[object], start_field: str, end_field: str, *, most: float | None = None) -> None:
+    """Raise `InvalidRequest` unless the end lies after the start (when both are given), at most `most` seconds."""
+    start, end = getattr(request, start_field), getattr(request, end_field)
+    if start is None or end is None:
+        return
+    if end <= start:
+        raise InvalidRequest(end_field, f"must be above {start_field} ({start:g})", end, operation=request.operation)
+    if most is not None and end - start > most:
+        limit = f"must be at most {most:g} seconds after {start_field} ({start:g})"
+        raise InvalidRequest(end_field, limit, end, operation=request.operation)

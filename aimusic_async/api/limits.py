@@ -1,0 +1,203 @@
+"""The limits that a request's field states in its annotation, and the check that reads them.
+
+A field is written `title: Annotated[str, MaxLength(80)] | None = None`. The annotation is the only place that says it:
+the check before sending, the command line and the documentation all read it from there.
+"""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
+
+import attrs
+
+from ..errors import InvalidRequest
+
+
+class Limit(Protocol):
+    """One rule of a field."""
+
+    def broken(self, value: Any) -> str | None:
+        """Return the rule in words ("must be …") when `value` breaks it, else None."""
+
+
+@attrs.frozen
+class MaxLength:
+    """At most so many characters."""
+
+    characters: int
+
+    def broken(self, value: str) -> str | None:
+        """See `Limit.broken`."""
+        if len(value) <= self.characters:
+            return None
+        return f"must be at most {self.characters} characters long, is {len(value)}"
+
+
+@attrs.frozen
+class NotEmpty:
+    """More than white space."""
+
+    def broken(self, value: str) -> str | None:
+        """See `Limit.broken`."""
+        return None if value.strip() else "must not be empty"
+
+
+@attrs.frozen
+class Between:
+    """A number in a range; both ends belong to it. Not-a-number never does."""
+
+    least: float
+    most: float = math.inf
+
+    def broken(self, value: float) -> str | None:
+        """See `Limit.broken`."""
+        if self.least <= value <= self.most and math.isfinite(value):
+            return None
+        if math.isinf(self.most):
+            return f"must be a finite number of at least {self.least:g}"
+        return f"must be a number between {self.least:g} and {self.most:g}"
+
+
+@attrs.frozen
+class Above:
+    """A finite number greater than this."""
+
+    bound: float
+
+    def broken(self, value: float) -> str | None:
+        """See `Limit.broken`."""
+        return None if value > self.bound and math.isfinite(value) else f"must be a number above {self.bound:g}"
+
+
+@attrs.frozen
+class Items:
+    """A list of exactly so many entries."""
+
+    count: int
+
+    def broken(self, value: Sequence[object]) -> str | None:
+        """See `Limit.broken`."""
+        return None if len(value) == self.count else f"must hold exactly {self.count} entries, holds {len(value)}"
+
+
+@attrs.frozen
+class WebUrl:
+    """An address with https, or http on this machine; at most `characters` long."""
+
+    characters: int = 1024
+
+    def broken(self, value: str) -> str | None:
+        """See `Limit.broken`."""
+        if not value.startswith(("https://", "http://127.0.0.1", "http://localhost", "http://[::1]")):
+            return "must be an https:// address"
+        return MaxLength(self.characters).broken(value)
+
+
+@attrs.frozen
+class Doc:
+    """What a field is for, in one line: shown by `--help` and in the documentation."""
+
+    text: str
+
+
+@attrs.frozen
+class FieldSpec:
+    """One field of a request class, as its annotation and default state it."""
+
+    name: str
+    kind: type | tuple[object, ...]
+    """`str`, `bool`, `int`, `float`, `list` (of strings), or a tuple of the literal values that are allowed."""
+    optional: bool
+    required: bool
+    limits: tuple[Limit, ...]
+    doc: str
+    secret: bool
+    """Never shown, not even in an error."""
+
+    def broken(self, value: object) -> str | None:
+        """Return what is wrong with `value` in words, or None."""
+        if value is None and self.optional:
+            return None
+        if isinstance(self.kind, tuple):
+            if value in self.kind and isinstance(value, str):
+                return None
+            return "must be " + " or ".join(repr(one) for one in self.kind)
+        fits, expected = _KINDS[self.kind]
+        if not fits(value):
+            return f"must be {expected}, not {type(value).__name__}"
+        return next((told for limit in self.limits if (told := limit.broken(value))), None)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_list_of_text(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+
+
+_KINDS: dict[type, tuple[Callable[[object], bool], str]] = {
+    str: (lambda value: isinstance(value, str), "a string"),
+    bool: (lambda value: isinstance(value, bool), "True or False"),
+    int: (lambda value: isinstance(value, int) and not isinstance(value, bool), "a whole number"),
+    float: (_is_number, "a number"),
+    list: (_is_list_of_text, "a list of strings"),
+}
+
+
+def field_specs(cls: type) -> tuple[FieldSpec, ...]:
+    """Read the fields of an attrs class from its annotations, in the order in which they were written."""
+    hints = get_type_hints(cls, include_extras=True)
+    return tuple(
+        _spec(field.name, hints[field.name], required=field.default is attrs.NOTHING, secret=not field.repr)
+        for field in attrs.fields(cls)
+    )
+
+
+def _spec(name: str, hint: Any, *, required: bool, secret: bool) -> FieldSpec:
+    kind: type | tuple[object, ...] | None = None
+    optional = False
+    extras: list[object] = []
+
+    def unwrap(part: Any) -> None:
+        nonlocal kind, optional
+        origin = get_origin(part)
+        if origin is Annotated:
+            inner, *more = get_args(part)
+            extras.extend(more)
+            unwrap(inner)
+        elif origin in {Union, types.UnionType}:
+            for one in get_args(part):
+                unwrap(one)
+        elif part is type(None):
+            optional = True
+        elif origin is Literal:
+            kind = get_args(part)
+        elif origin is not None and issubclass(origin, Sequence):
+            kind = list
+        else:
+            kind = part
+
+    unwrap(hint)
+    if not isinstance(kind, tuple) and kind not in _KINDS:
+        raise TypeError(f"{name}: a request's field cannot be of type {hint!r}")
+    return FieldSpec(
+        name=name,
+        kind=kind,
+        optional=optional,
+        required=required,
+        limits=tuple(one for one in extras if hasattr(one, "broken")),
+        doc=" ".join(one.text for one in extras if isinstance(one, Doc)),
+        secret=secret,
+    )
+
+
+def check(operation: str, specs: Sequence[FieldSpec], values: object) -> None:
+    """Raise `InvalidRequest` for the first field of `values` that breaks its spec."""
+    for spec in specs:
+        value = getattr(values, spec.name)
+        if told := spec.broken(value):
+            raise InvalidRequest(spec.name, told, "(secret)" if spec.secret else value, operation=operation)

@@ -1,0 +1,428 @@
+"""The operations of the sonic platform, one class each; field names are the service's own.
+
+Prices are the introduction page's of 2026-01-24 where it has one; those it lacks are marked "(not on the price page)".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Literal
+
+import attrs
+
+from ..errors import InvalidRequest
+from .fields import (
+    ClipId,
+    End,
+    Generation,
+    Mv,
+    Prompt,
+    SourceUrl,
+    Start,
+    Styled,
+    TaskRequest,
+    Title,
+    Weight,
+    check_range,
+)
+from .limits import Above, Between, Doc, Items, MaxLength, NotEmpty, WebUrl
+from .request import Answer, Endpoint, Request
+from .results import Bpm, LyricsTimeline, Midi, Persona, Song, Stems, TagSuggestion, UploadedClip, Voice, Vox, Wav
+
+__all__ = [
+    "AddInstrumental",
+    "AddVocals",
+    "ConcatMusic",
+    "CoverMusic",
+    "CoverUploadMusic",
+    "CreateMusic",
+    "CreatePersona",
+    "CreateVoice",
+    "ExtendMusic",
+    "ExtendUploadMusic",
+    "GetBpm",
+    "GetLyricsTimeline",
+    "GetMidi",
+    "GetVox",
+    "GetWav",
+    "Mashup",
+    "PersonaMusic",
+    "Remaster",
+    "ReplaceSection",
+    "Sample",
+    "StemsBasic",
+    "StemsFull",
+    "UploadCover",
+    "UploadExtend",
+    "UploadMusic",
+    "UpsampleTags",
+]
+
+
+def _task(path: str, task_type: str | None = None, *, typical: float = 90.0, reply_within: float = 60.0) -> Endpoint:
+    fixed: Mapping[str, str] = {"task_type": task_type} if task_type else {}
+    return Endpoint(path=path, fixed=fixed, typical=typical, reply_within=reply_within)
+
+
+def _create(task_type: str) -> Endpoint:
+    return _task("/sonic/create", task_type)
+
+
+def _call(path: str, answer: Answer = Answer.NOW) -> Endpoint:
+    return Endpoint(path=path, answer=answer)
+
+
+# --- songs -------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class CreateMusic(Generation):
+    """Write a new song: two clips, from your lyrics, from a description, or instrumental. Page: create music."""
+
+    endpoint: ClassVar = _create("create_music")
+    cost: ClassVar = 10
+
+    duration: Annotated[int, Between(10, 360), Doc("wished length in seconds, 10 to 360")] | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ExtendMusic(Generation):
+    """Go on from a point of a clip; the result holds only the new part (join with `ConcatMusic`). Page: extend music.
+
+    For clips that were uploaded use `ExtendUploadMusic`.
+    """
+
+    endpoint: ClassVar = _create("extend_music")
+    cost: ClassVar = 10
+
+    continue_clip_id: ClipId
+    continue_at: Annotated[float, Above(0), Doc("seconds into the clip, inside it")]
+    audio_weight: Weight | None = None
+
+
+@attrs.frozen(kw_only=True)
+class CoverMusic(Generation):
+    """Sing a clip anew in another style. Page: cover music. For uploaded clips use `CoverUploadMusic`."""
+
+    endpoint: ClassVar = _create("cover_music")
+    cost: ClassVar = 10
+
+    continue_clip_id: ClipId
+    audio_weight: Weight | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ConcatMusic(TaskRequest[Song]):
+    """Join an extension with the song it extends: one clip. Page: concat music."""
+
+    endpoint: ClassVar = _create("concat_music")
+    cost: ClassVar = 2
+
+    continue_clip_id: ClipId
+
+
+@attrs.frozen(kw_only=True)
+class PersonaMusic(Generation):
+    """Write a song for a persona's voice (`CreatePersona`, `CreateVoice`). Page: persona music."""
+
+    endpoint: ClassVar = _create("persona_music")
+    cost: ClassVar = 10
+
+    persona_id: Annotated[str, NotEmpty(), Doc("id of a persona or voice")]
+
+
+@attrs.frozen(kw_only=True)
+class ExtendUploadMusic(Generation):
+    """Go on from a point of an uploaded clip; `continue_at=0.1` is the service's advice. Page: special scenarios."""
+
+    endpoint: ClassVar = _create("extend_upload_music")
+    cost: ClassVar = 10
+
+    continue_clip_id: ClipId
+    continue_at: Annotated[float, Above(0), Doc("seconds into the clip, inside it")]
+    audio_weight: Weight | None = None
+
+
+@attrs.frozen(kw_only=True)
+class CoverUploadMusic(Generation):
+    """Sing an uploaded clip anew in another style. Page: special scenarios."""
+
+    endpoint: ClassVar = _create("cover_upload_music")
+    cost: ClassVar = 10
+
+    continue_clip_id: ClipId
+    audio_weight: Weight | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Remaster(TaskRequest[Song]):
+    """Render a clip again, cleaner or freer. Page: remaster (not on the price page)."""
+
+    endpoint: ClassVar = _create("remaster")
+    cost: ClassVar = 10
+
+    continue_clip_id: ClipId
+    mv: Mv
+    variation_category: Literal["subtle", "normal", "high"] | None = None
+
+
+@attrs.frozen(kw_only=True)
+class _Overpainting(Styled[Song]):
+    """Fields of the two operations that paint over an uploaded clip."""
+
+    continue_clip_id: ClipId
+    custom_mode: bool | None = None
+    audio_weight: Weight | None = None
+    overpainting_start_s: Start | None = None
+    overpainting_end_s: End | None = None
+
+    def check_together(self) -> None:
+        """Check the range, then the model's limits."""
+        check_range(self, "overpainting_start_s", "overpainting_end_s")
+        Styled.check_together(self)
+
+    def derived(self) -> dict[str, object]:
+        """See `Request.derived`."""
+        return {"custom_mode": True if self.custom_mode is None else self.custom_mode}
+
+
+@attrs.frozen(kw_only=True)
+class AddVocals(_Overpainting):
+    """Sing over an uploaded clip, younger than 24 hours. Page: add vocal (not on the price page)."""
+
+    endpoint: ClassVar = _create("add_vocals")
+    cost: ClassVar = 10
+
+    prompt: Annotated[Prompt, NotEmpty()]
+
+
+@attrs.frozen(kw_only=True)
+class AddInstrumental(_Overpainting):
+    """Play under an uploaded voice, younger than 24 hours. Page: add instrumental (not on the price page)."""
+
+    endpoint: ClassVar = _create("add_instrumental")
+    cost: ClassVar = 10
+
+    prompt: Prompt | None = None
+
+
+@attrs.frozen(kw_only=True)
+class UploadExtend(Generation):
+    """Upload a file and extend it in one request, which takes up to a minute to answer. Page: upload and extend."""
+
+    endpoint: ClassVar = _task("/sonic/upload-extend", reply_within=150.0)
+    cost: ClassVar = 10
+
+    url: SourceUrl
+    continue_at: Annotated[float, Above(0), Doc("seconds into the file; 0.1 is the service's advice")]
+    audio_weight: Weight | None = None
+    auto_concat: Annotated[bool, Doc("join with the source: see Song.full")] | None = None
+
+
+@attrs.frozen(kw_only=True)
+class UploadCover(Generation):
+    """Upload a file and cover it in one request, which takes up to a minute to answer. Page: upload and cover."""
+
+    endpoint: ClassVar = _task("/sonic/upload-cover", reply_within=150.0)
+    cost: ClassVar = 10
+
+    url: SourceUrl
+    audio_weight: Weight | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Sample(Generation):
+    """Make a whole song out of a short piece of another (or of a hum). Page: sample (not on the price page)."""
+
+    endpoint: ClassVar = _task("/sonic/sample")
+    cost: ClassVar = 10
+
+    url: SourceUrl | None = None
+    sample_clip_id: ClipId | None = None
+    chop_sample_start_s: Start
+    chop_sample_end_s: End
+
+    def check_together(self) -> None:
+        """Check that there is one source, and a range."""
+        if (self.url is None) == (self.sample_clip_id is None):
+            limit = "or url is required: one of the two, not both"
+            raise InvalidRequest("sample_clip_id", limit, self.sample_clip_id, operation=self.operation)
+        check_range(self, "chop_sample_start_s", "chop_sample_end_s")
+        Generation.check_together(self)
+
+
+def _listed(ids: Sequence[str]) -> Sequence[str]:
+    """Make a list hashable; what is no list is left for the check to refuse."""
+    return tuple(ids) if isinstance(ids, list) else ids
+
+
+@attrs.frozen(kw_only=True)
+class Mashup(Generation):
+    """Mix exactly two clips into a new song. Page: mashup (not on the price page)."""
+
+    endpoint: ClassVar = _task("/sonic/mashup")
+    cost: ClassVar = 10
+
+    mashup_clip_ids: Annotated[Sequence[ClipId], Items(2)] = attrs.field(converter=_listed)
+
+
+@attrs.frozen(kw_only=True)
+class ReplaceSection(Styled[Song]):
+    """Sing a section of a song anew. Page: replace section (not on the price page)."""
+
+    endpoint: ClassVar = _task("/sonic/replace-section")
+    cost: ClassVar = 10
+
+    clip_id: ClipId
+    infill_start_s: Start
+    infill_end_s: End
+    infill_lyrics: Annotated[str, NotEmpty(), Doc("new words of the section; overlap the old ones a little")]
+    prompt: Annotated[Prompt, NotEmpty()]
+    auto_concat: Annotated[bool, Doc("give the whole song too: see Song.full")] | None = None
+
+    def check_together(self) -> None:
+        """Check the range, then the model's limits."""
+        check_range(self, "infill_start_s", "infill_end_s")
+        Styled.check_together(self)
+
+
+# --- parts of a song -----------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class StemsBasic(TaskRequest[Stems]):
+    """Split a clip into vocals and instruments. Page: stems basic."""
+
+    endpoint: ClassVar = _task("/sonic/stems/basic", typical=45.0)
+    cost: ClassVar = 10
+
+    clip_id: ClipId
+
+
+@attrs.frozen(kw_only=True)
+class StemsFull(TaskRequest[Stems]):
+    """Split a clip into its parts, usually twelve. Page: stems full."""
+
+    endpoint: ClassVar = _task("/sonic/stems/full", typical=45.0)
+    cost: ClassVar = 50
+
+    clip_id: ClipId
+
+
+@attrs.frozen(kw_only=True)
+class GetBpm(Request[Bpm]):
+    """Measure a clip's tempo. Page: get BPM."""
+
+    endpoint: ClassVar = _call("/sonic/bpm")
+    cost: ClassVar = 1
+
+    clip_id: ClipId
+
+
+@attrs.frozen(kw_only=True)
+class GetVox(Request[Vox]):
+    """Take the voice out of a clip, over a range of at most 30 seconds. Page: get VOX."""
+
+    endpoint: ClassVar = _call("/sonic/vox")
+    cost: ClassVar = 1
+
+    clip_id: ClipId
+    vocal_start_s: Start | None = None
+    vocal_end_s: End | None = None
+
+    def check_together(self) -> None:
+        """Check the range."""
+        check_range(self, "vocal_start_s", "vocal_end_s", most=30)
+
+
+@attrs.frozen(kw_only=True)
+class GetWav(Request[Wav]):
+    """Get a clip as WAV. Page: get wav (not on the price page)."""
+
+    endpoint: ClassVar = _call("/sonic/wav", Answer.REPEAT)
+    cost: ClassVar = 1
+
+    clip_id: ClipId
+
+
+@attrs.frozen(kw_only=True)
+class GetMidi(Request[Midi]):
+    """Get the notes of a clip or stem. Page: get midi (not on the price page)."""
+
+    endpoint: ClassVar = _call("/sonic/midi", Answer.REPEAT)
+    cost: ClassVar = 1
+
+    clip_id: ClipId
+
+
+@attrs.frozen(kw_only=True)
+class GetLyricsTimeline(Request[LyricsTimeline]):
+    """Tell when each word is sung; only the first time for a clip costs a credit. Page: lyrics timeline."""
+
+    endpoint: ClassVar = _call("/sonic/aligned-lyrics", Answer.REPEAT)
+    cost: ClassVar = 1
+
+    clip_id: ClipId
+
+
+# --- helpers ---------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class UpsampleTags(Request[TagSuggestion]):
+    """Turn a few style words into many. Page: upsample tags."""
+
+    endpoint: ClassVar = _call("/sonic/upsample-tags")
+    cost: ClassVar = 1
+
+    tags: Annotated[str, NotEmpty(), Doc("style words, comma separated")]
+
+
+@attrs.frozen(kw_only=True)
+class UploadMusic(Request[UploadedClip]):
+    """Bring in a file of your own, which takes about 20 seconds. Page: upload music (not on the price page).
+
+    With `callback_url` the service answers with a task at once, and calls that address when it is done.
+    """
+
+    endpoint: ClassVar = Endpoint(path="/sonic/upload", answer=Answer.NOW, may_be_task=True, reply_within=120.0)
+    cost: ClassVar = 2
+
+    url: SourceUrl
+    callback_url: Annotated[str, WebUrl(1024), Doc("https address to call when done")] | None = None
+
+    @property
+    def answer(self) -> Answer:
+        """A task with `callback_url`, else the answer itself."""
+        return Answer.NOW if self.callback_url is None else Answer.TASK
+
+
+@attrs.frozen(kw_only=True)
+class CreatePersona(Request[Persona]):
+    """Keep the voice of a clip for `PersonaMusic`. Page: create persona, which is marked unavailable: it may refuse."""
+
+    endpoint: ClassVar = _call("/sonic/persona")
+    cost: ClassVar = 1
+
+    name: Annotated[str, NotEmpty(), MaxLength(79), Doc("shorter than 80 characters")]
+    clip_id: ClipId
+    describe: Annotated[str, Doc("what the voice is like")] | None = None
+    styles: Annotated[str, Doc("style words")] | None = None
+    vox_audio_id: Annotated[str, Doc("from GetVox, with the same range")] | None = None
+    vocal_start_s: Start | None = None
+    vocal_end_s: End | None = None
+
+    def check_together(self) -> None:
+        """Check the range."""
+        check_range(self, "vocal_start_s", "vocal_end_s")
+
+
+@attrs.frozen(kw_only=True)
+class CreateVoice(TaskRequest[Voice]):
+    """Learn a voice from a recording of more than 10 seconds. Page: create voice (not on the price page)."""
+
+    endpoint: ClassVar = _task("/sonic/create-voice", typical=40.0)
+    cost: ClassVar = 4
+
+    audio_url: SourceUrl
+    name: Title | None = None

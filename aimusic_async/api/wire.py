@@ -1,0 +1,271 @@
+"""Between values and the wire: request → JSON, answer → result or error. Pure; forgiving in what it reads.
+
+The service has a dozen answer shapes (`code` or none, `data` as list, object or missing, errors inside a 200, HTML on
+a 502). Whatever comes, a function here returns a value or raises a `MusicError`, never anything else.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import Enum
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+import attrs
+from cattrs import Converter
+from cattrs.gen import make_dict_structure_fn
+
+from ..errors import ApiError, ServerError
+from .refusals import message_of, refusal
+from .request import Request
+from .results import Clip, Clips, Raw
+
+R = TypeVar("R")
+
+_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, IndexError)
+
+
+@attrs.frozen(kw_only=True)
+class Reply:
+    """An answer as it came over the wire, before anybody understood it."""
+
+    status: int
+    body: Any = None
+    """The JSON value; None when the answer is not JSON."""
+    text: str = ""
+    """The beginning of an answer that is not JSON."""
+    retry_after: float | None = None
+    """Seconds, from the header of that name."""
+
+    @classmethod
+    def parse(cls, status: int, body: bytes, *, retry_after: str | None = None) -> Reply:
+        """Read an answer's bytes; never fails."""
+        seconds = _number(retry_after)
+        wait = seconds if seconds is not None and seconds >= 0 else None
+        try:
+            return cls(status=status, body=json.loads(body), retry_after=wait)
+        except (ValueError, RecursionError):
+            return cls(status=status, text=body[:200].decode(errors="replace").strip(), retry_after=wait)
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """The body's fields; empty when it is no object."""
+        return self.body if isinstance(self.body, dict) else {}
+
+
+class TaskState(Enum):
+    """How a task stands."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@attrs.frozen(kw_only=True)
+class Progress(Generic[R]):
+    """What one look at a task showed."""
+
+    state: TaskState
+    result: R | None = None
+    """Set when succeeded."""
+    clips: tuple[Clip, ...] = ()
+    """Clips seen so far, running ones included."""
+    reason: str = ""
+    """Why it failed."""
+    refunded: bool | None = None
+    """Whether the failure was refunded; None when the service did not say."""
+    raw: Any = None
+
+
+# --- request → JSON ------------------------------------------------------------------------------------------------
+
+
+@cache
+def _writer() -> Converter:
+    return Converter(omit_if_default=True)
+
+
+def encode(request: Request[Any]) -> dict[str, Any]:
+    """Return the JSON object to send: the fields that were given, and those that follow from them."""
+    return {**request.endpoint.fixed, **request.derived(), **_writer().unstructure(request)}
+
+
+# --- answer → value ------------------------------------------------------------------------------------------------
+
+
+def read_task_id(request: Request[Any], reply: Reply) -> str:
+    """Return the id of the task that a submit made; raises `ApiError` when it was refused or makes no sense."""
+    _raise_refusal(request, reply)
+    data = reply.fields.get("data")
+    for place in (reply.fields, data if isinstance(data, dict) else {}):
+        task_id = place.get("task_id")
+        if isinstance(task_id, str | int) and str(task_id).strip():
+            return str(task_id)
+    raise _senseless(request, reply, "no task_id")
+
+
+def read_now(request: Request[R], reply: Reply) -> R | None:
+    """Return the result of an operation that is answered at once; None when it has to be asked again."""
+    if _not_ready(reply):
+        return None
+    _raise_refusal(request, reply)
+    data = reply.fields.get("data")
+    payload = {**reply.fields, **data} if isinstance(data, dict) else reply.fields
+    try:
+        return _reader().structure(payload, request.result_type())
+    except _UNREADABLE as error:
+        if request.answer is request.answer.REPEAT:
+            return None
+        raise _senseless(request, reply, str(error)) from error
+
+
+def read_task(cls: type[Request[R]], task_id: str, reply: Reply) -> Progress[R]:
+    """Return how a task stands; raises `ApiError` when the service could not tell."""
+    if _not_ready(reply):
+        return Progress(state=TaskState.RUNNING, raw=reply.body)
+    fields = reply.fields
+    word = str(fields.get("status", "")).lower()
+    timed_out = reply.status == 504 and fields.get("type") == "timeout"
+    if timed_out or fields.get("type") == "failed" or word in {"failed", "error"}:
+        reason = message_of(fields) or "the service gave no reason"
+        return Progress(state=TaskState.FAILED, reason=reason, refunded=_refunded(fields, reason), raw=reply.body)
+    _raise_refusal(cls, reply)
+    try:
+        return _read_data(cls, task_id, fields)
+    except _UNREADABLE as error:
+        raise _senseless(cls, reply, str(error)) from error
+
+
+def _read_data(cls: type[Request[R]], task_id: str, fields: Mapping[str, Any]) -> Progress[R]:
+    result_type = cls.result_type()
+    data = fields.get("data")
+    if issubclass(result_type, Clips):
+        return _read_clips(result_type, task_id, fields, data if isinstance(data, list) else [])
+    one = data[0] if isinstance(data, list) and data else data
+    if not isinstance(one, dict) or _running(one):
+        return Progress(state=TaskState.RUNNING, raw=fields)
+    return Progress(state=TaskState.SUCCEEDED, result=_reader().structure(one, result_type), raw=fields)
+
+
+def _running(fields: Mapping[str, Any]) -> bool:
+    """Whether an entry says that it is not final; one that says nothing is."""
+    return str(fields.get("state", "succeeded")).lower() not in {"succeeded", "success", "complete"}
+
+
+def _read_clips(result_type: Any, task_id: str, raw: Mapping[str, Any], data: list[Any]) -> Progress[Any]:
+    parts: list[Clip] = []
+    full: list[Clip] = []
+    joined = True
+    for item in data:
+        part = next((item[key] for key in ("extended", "replaced") if item.get(key)), None)
+        parts.append(_reader().structure(part or item, Clip))
+        if part and item.get("full"):
+            full.append(_reader().structure(item["full"], Clip))
+        elif part and not parts[-1].failed:
+            joined = False
+    everything = (*parts, *full)
+    if not parts or not joined or not all(clip.succeeded or clip.failed for clip in everything):
+        return Progress(state=TaskState.RUNNING, clips=everything, raw=raw)
+    good = tuple(clip for clip in parts if clip.succeeded)
+    bad = tuple(clip for clip in everything if clip.failed)
+    if not good:
+        reason = next((clip.error_message for clip in bad if clip.error_message), "every clip failed")
+        refunded = _refunded(raw, reason)
+        return Progress(state=TaskState.FAILED, clips=everything, reason=reason, refunded=refunded, raw=raw)
+    joint = {"full": tuple(clip for clip in full if clip.succeeded)} if full else {}
+    result = result_type(task_id=task_id, clips=good, failed=bad, raw=raw, **joint)
+    return Progress(state=TaskState.SUCCEEDED, result=result, clips=everything, raw=raw)
+
+
+def _not_ready(reply: Reply) -> bool:
+    return reply.status < 300 and reply.fields.get("type") == "not_ready"
+
+
+def _refunded(fields: Mapping[str, Any], reason: str) -> bool | None:
+    said = fields.get("refund_processed")
+    if isinstance(said, bool):
+        return said
+    return True if "refunded" in reason.lower() else None
+
+
+def _raise_refusal(request: Request[Any] | type[Request[Any]], reply: Reply) -> None:
+    if error := refusal(reply.status, reply.body, text=reply.text, retry_after=reply.retry_after, request=request):
+        raise error
+
+
+def _senseless(request: Request[Any] | type[Request[Any]], reply: Reply, why: str) -> ApiError:
+    shown = reply.text or json.dumps(reply.body)[:200]
+    message = f"the answer makes no sense ({why}): {shown}"
+    return ServerError(message, status=reply.status, request=request, body=reply.body)
+
+
+# --- forgiving readers of single values ------------------------------------------------------------------------------
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str) and value:
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError(f"expected text, found {type(value).__name__}")
+
+
+def _number(value: Any) -> float | None:
+    """Read a number that may be written as text; what is no finite number is absent."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _needed_number(value: Any) -> float:
+    number = _number(value)
+    if number is None:
+        raise ValueError(f"expected a number, found {type(value).__name__}")
+    return number
+
+
+def _moment(value: Any) -> datetime | None:
+    """Read a time with milliseconds or microseconds; without a zone it is UTC."""
+    try:
+        moment = datetime.fromisoformat(value)
+    except (ValueError, TypeError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _maybe_text(value: Any) -> str | None:
+    return None if value is None or value == "" or isinstance(value, bool | list | dict) else str(value)
+
+
+@cache
+def _reader() -> Converter:
+    reader = Converter(detailed_validation=False)
+    reader.register_structure_hook(str, lambda value, _: _text(value))
+    reader.register_structure_hook(float, lambda value, _: _needed_number(value))
+    reader.register_structure_hook(int, lambda value, _: int(_needed_number(value)))
+    exact: dict[Any, Any] = {
+        Raw: lambda value: value,
+        str | None: _maybe_text,
+        float | None: _number,
+        datetime | None: _moment,
+        bool | None: lambda value: value if isinstance(value, bool) else None,
+    }
+    reader.register_structure_hook_func(
+        lambda kind: not isinstance(kind, type) and kind in exact, lambda value, kind: exact[kind](value)
+    )
+
+    def with_raw(cls: type) -> Any:
+        structure: Any = make_dict_structure_fn(cls, reader, _cattrs_detailed_validation=False)
+        return lambda value, kind: structure({**value, "raw": value}, kind)
+
+    reader.register_structure_hook_factory(
+        lambda kind: attrs.has(kind) and any(field.name == "raw" for field in attrs.fields(kind)), with_raw
+    )
+    return reader

@@ -1,0 +1,86 @@
+"""Finished audio to disk: streamed into a temporary file, renamed when whole, under a name that is safe anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import tempfile
+import unicodedata
+from collections.abc import Callable, Iterable
+from pathlib import Path, PurePosixPath
+
+import aiohttp
+import anyio
+from yarl import URL
+
+from .api.results import Clip
+from .errors import TransportError
+
+_AT_ONCE = 4
+_CHUNK = 256 * 1024
+_SUFFIXES = frozenset({".mp3", ".wav", ".m4a", ".flac", ".ogg"})
+
+
+async def download_clips(http: aiohttp.ClientSession, clips: Iterable[Clip], folder: Path) -> list[Path]:
+    """Save the audio of clips, a few at a time, and return the files in the clips' order.
+
+    Raises `TransportError` for the first that cannot be had; the others are broken off and leave no partial file.
+    """
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    at_once = asyncio.Semaphore(_AT_ONCE)
+
+    async def fetch(clip: Clip) -> Path:
+        async with at_once:
+            return await _fetch(http, clip, folder)
+
+    handles: list[anyio.TaskHandle[Path]] = []
+    try:
+        async with anyio.create_task_group() as group:
+            handles += [group.create_task(fetch(clip)) for clip in clips]
+    except* TransportError as errors:
+        raise _first(errors) from None
+    return [handle.return_value for handle in handles]
+
+
+def _first(errors: BaseExceptionGroup[TransportError]) -> TransportError:
+    first = errors.exceptions[0]
+    return first if isinstance(first, TransportError) else _first(first)
+
+
+async def _fetch(http: aiohttp.ClientSession, clip: Clip, folder: Path) -> Path:
+    url = clip.audio_url or ""
+    if not url.startswith(("https://", "http://")):
+        raise TransportError(f"clip {clip.clip_id} has no audio to download (state {clip.state})")
+    path = folder / file_name(clip)
+    descriptor, name = await asyncio.to_thread(tempfile.mkstemp, prefix=".", suffix=".part", dir=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            await _stream(http, url, file.write)
+        await asyncio.to_thread(os.replace, name, path)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise TransportError(f"clip {clip.clip_id} could not be downloaded: {error!r}") from error
+    finally:
+        await asyncio.to_thread(Path(name).unlink, missing_ok=True)
+    return path
+
+
+async def _stream(http: aiohttp.ClientSession, url: str, write: Callable[[bytes], int]) -> None:
+    limits = aiohttp.ClientTimeout(total=None, connect=30, sock_read=60)
+    async with http.get(url, timeout=limits) as response:  # no key: this is not the service's API host
+        response.raise_for_status()
+        async for chunk in response.content.iter_chunked(_CHUNK):
+            await asyncio.to_thread(write, chunk)
+
+
+def file_name(clip: Clip) -> str:
+    """Return `Title [id].mp3`, harmless on every file system: a title is somebody else's text."""
+    suffix = PurePosixPath(URL(clip.audio_url or "").path).suffix.lower()
+    title = _harmless(clip.title or "untitled")[:80].rstrip(" .") or "untitled"
+    return f"{title} [{_harmless(clip.clip_id)[:40]}]{suffix if suffix in _SUFFIXES else '.mp3'}"
+
+
+def _harmless(text: str) -> str:
+    plain = unicodedata.normalize("NFC", text)
+    printable = "".join(" " if unicodedata.category(char).startswith(("C", "Z")) else char for char in plain)
+    return re.sub(r"\s+", " ", re.sub(r'[<>:"/\\|?*]', "-", printable)).strip(" .")

@@ -1,0 +1,201 @@
+"""Every error this SDK raises, as one tree: catch `MusicError` for all of them.
+
+The tree answers the question that costs money: *may I send it again?* `NotSent`, `RateLimited` and the other refusals
+(`ApiError` with a 4xx status) say that nothing was taken. `SubmissionUnknown` says that nobody knows: look before you
+pay twice. No error ever carries the API key.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Protocol
+
+
+class JobInfo(Protocol):
+    """What an error tells of the job it belongs to; in practice an `aimusic_async.Job`."""
+
+    @property
+    def key(self) -> str:
+        """The caller's name for the job."""
+        ...
+
+    @property
+    def task_id(self) -> str | None:
+        """The service's id, once it took the job; pass it to `MusicSession.attach`."""
+        ...
+
+
+class MusicError(Exception):
+    """Base of every error of this package."""
+
+
+class ConfigurationError(MusicError):
+    """The session cannot be opened as it is set up (no key, plain http to a public host, a missing extra, …)."""
+
+
+class InvalidRequest(MusicError):
+    """An argument that the service would refuse, caught here before a request was spent on it."""
+
+    def __init__(self, field: str, limit: str, value: object, *, operation: str | None = None) -> None:
+        """Say which `field` broke which `limit` with which `value`."""
+        self.field = field
+        self.limit = limit
+        self.value = value
+        self.operation = operation
+        where = f"{operation}: " if operation else ""
+        super().__init__(f"{where}{field} {limit}; got {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    """Show a value short enough for one line, with its length when it was cut."""
+    text = repr(value)
+    if len(text) <= 60:
+        return text
+    size = f" ({len(value)} characters)" if isinstance(value, str) else ""
+    return f"{text[:40]}…{size}"
+
+
+class ApiError(MusicError):
+    """The service answered, and the answer was a refusal or a fault."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        type: str | None = None,  # noqa: A002 - the service's own word
+        request: object | None = None,
+        body: Any = None,
+    ) -> None:
+        """Keep what the service said: HTTP `status`, its `type` word, `message`, our `request`, its whole `body`."""
+        self.status = status
+        self.type = type
+        self.message = message
+        self.request = request
+        self.body = body
+        operation = getattr(request, "operation", None)
+        super().__init__(f"{operation}: {message} (HTTP {status})" if operation else f"{message} (HTTP {status})")
+
+
+class ValidationError(ApiError):
+    """400: the service found the parameters wrong; nothing was charged."""
+
+
+class AuthenticationError(ApiError):
+    """401: the API key is missing or wrong."""
+
+
+class InsufficientCredits(ApiError):
+    """402 or 403: both pots together hold too few credits; nothing was charged."""
+
+
+class SubscriptionRequired(ApiError):
+    """403: the account has no active subscription."""
+
+
+class ContentRejected(ApiError):
+    """403: lyrics, description or audio were refused by the content rules; nothing was charged."""
+
+
+class NotFound(ApiError):
+    """400 or 404: no such task, clip or persona for this key."""
+
+
+class EndpointRetired(ApiError):
+    """410: the operation was switched off by the service."""
+
+
+class RateLimited(ApiError):
+    """429: too many requests. The SDK waits and sends again by itself; you meet it only outside a session."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None, **rest: Any) -> None:
+        """Keep `retry_after`: the seconds that the service asked us to wait, None when it did not say."""
+        self.retry_after = retry_after
+        super().__init__(message, **rest)
+
+
+class ServerError(ApiError):
+    """5xx, or an answer that makes no sense: the service failed."""
+
+
+class TransportError(MusicError):
+    """The request or its answer was lost on the way."""
+
+
+class NotSent(TransportError):
+    """The request surely never reached the service (no connection): safe to send again."""
+
+
+class SubmissionUnknown(TransportError):
+    """A paid request was sent and its answer lost: it may have been taken. Look before you pay twice.
+
+    `job` is the job, `__cause__` what went wrong. `MusicSession.credits()` before and after tells if it was charged.
+    """
+
+    def __init__(self, job: JobInfo, reason: str) -> None:
+        """Name the `job` and the `reason` why its fate is unknown."""
+        self.job = job
+        super().__init__(
+            f"{job.key}: {reason}. The service may have taken and charged it; it was not sent again. "
+            "Compare your credits or look at the service's dashboard before you submit it anew."
+        )
+
+
+class JobError(MusicError):
+    """A job ended without a result; `job` is its handle."""
+
+    job: JobInfo
+    _what: ClassVar[str] = "ended without a result"
+
+    def __init__(self, job: JobInfo, reason: str | None = None) -> None:
+        """Name the `job` and the `reason`."""
+        self.job = job
+        super().__init__(f"{job.key} {reason or self._what}{_attachable(job)}")
+
+
+def _attachable(job: JobInfo) -> str:
+    return f" (task {job.task_id} can be attached again)" if job.task_id else " (it was never sent; nothing was paid)"
+
+
+class JobFailed(JobError):
+    """The service took the job and could not do it."""
+
+    def __init__(self, job: JobInfo, reason: str, *, refunded: bool | None = None) -> None:
+        """Keep `refunded`: True or False as the service said, None when it did not say."""
+        self.refunded = refunded
+        self.job = job
+        told = {True: "; credits were refunded", False: "; credits were not refunded", None: ""}[refunded]
+        MusicError.__init__(self, f"{job.key} failed: {reason.rstrip('.')}{told} (task {job.task_id})")
+
+
+class JobTimeout(JobError):
+    """The time given to the job ran out. The service goes on with it: `.job.task_id` can be attached again."""
+
+    _what = "took longer than its timeout"
+
+
+class JobCancelled(JobError):
+    """The job was cancelled here. If it had been sent, the service goes on with it and `.job.task_id` is known."""
+
+    _what = "was cancelled"
+
+
+class BudgetExceeded(JobError):
+    """Sending the job would spend more credits than the budget allows."""
+
+    _what = "would exceed the budget"
+
+
+class WebhookError(MusicError):
+    """A webhook delivery that must not be trusted."""
+
+
+class InvalidSignature(WebhookError):
+    """The signature is missing or does not fit the body."""
+
+
+class StaleTimestamp(WebhookError):
+    """The delivery was signed too long ago, or in the future."""
+
+
+class InvalidPayload(WebhookError):
+    """The delivery is signed, but its body is not one of the service's events."""

@@ -1,0 +1,141 @@
+"""What happens inside a session, as values: listen to show progress, count requests, or feed telemetry."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TypeAlias
+
+import attrs
+
+from .errors import JobInfo
+
+logger = logging.getLogger("aimusic_async")
+
+
+class JobState(StrEnum):
+    """Where a job stands.
+
+    `queued → sending → submitted → succeeded | failed` is the usual way. The others end it differently.
+    """
+
+    QUEUED = "queued"
+    """Waits here for a token; nothing is paid yet."""
+    SENDING = "sending"
+    """Its POST is under way."""
+    SUBMITTED = "submitted"
+    """The service has it, under a task id."""
+    SUCCEEDED = "succeeded"
+    """The result is here."""
+    FAILED = "failed"
+    """Refused by the service, or taken and failed."""
+    UNKNOWN = "unknown"
+    """Sent, and the answer was lost: the service may have it."""
+    CANCELLED = "cancelled"
+    """Given up before it was sent; nothing was paid."""
+    DETACHED = "detached"
+    """The service has it, but nobody here watches it any more (cancelled, timed out); it can be attached again."""
+
+
+class Purpose(StrEnum):
+    """Why a request is sent."""
+
+    CALL = "call"
+    """An operation that is answered at once."""
+    SUBMIT = "submit"
+    """A task handed to the service."""
+    POLL = "poll"
+    """A look at a task that runs."""
+
+
+@attrs.frozen
+class RequestSent:
+    """One request left, and one token with it."""
+
+    purpose: Purpose
+    job: JobInfo
+
+
+@attrs.frozen
+class RequestAnswered:
+    """The answer is here; `status` is None when it was lost on the way."""
+
+    purpose: Purpose
+    job: JobInfo
+    status: int | None
+    seconds: float
+
+
+@attrs.frozen
+class RequestRefused:
+    """The service said 429; nothing is sent for `pause` seconds, then the same request goes first."""
+
+    job: JobInfo
+    pause: float
+
+
+@attrs.frozen
+class JobChanged:
+    """A job has a new state."""
+
+    job: JobInfo
+    state: JobState
+
+
+Event: TypeAlias = RequestSent | RequestAnswered | RequestRefused | JobChanged
+Listener: TypeAlias = Callable[[Event], None]
+
+
+class Events:
+    """Hands each event to every listener, at once and in order."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Listener] = []
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with every event from now on, on the loop's thread; it must be quick and must not block.
+
+        A listener that raises is logged and does not disturb the session. Returns a function that ends the listening.
+        """
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    def emit(self, event: Event) -> None:
+        """Tell every listener."""
+        for listener in tuple(self._listeners):
+            try:
+                listener(event)
+            except Exception:
+                logger.exception("a listener failed on %s", type(event).__name__)
+
+
+@attrs.define
+class Stats:
+    """Counts of one session since it was opened."""
+
+    calls: int = 0
+    """Requests for operations that are answered at once."""
+    submits: int = 0
+    """Requests that handed in a task."""
+    polls: int = 0
+    """Requests that looked at a task."""
+    refusals: int = 0
+    """Answers with status 429."""
+
+    @property
+    def requests(self) -> int:
+        """All requests sent: what the rate limit counts."""
+        return self.calls + self.submits + self.polls
+
+    def count(self, event: Event) -> None:
+        """Take one event into the counts."""
+        match event:
+            case RequestSent(purpose=Purpose.CALL):
+                self.calls += 1
+            case RequestSent(purpose=Purpose.SUBMIT):
+                self.submits += 1
+            case RequestSent(purpose=Purpose.POLL):
+                self.polls += 1
+            case RequestRefused():
+                self.refusals += 1

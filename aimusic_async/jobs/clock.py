@@ -1,0 +1,28 @@
+"""The service's clock: the event loop's, sped up for a sandbox that runs faster than real time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import attrs
+
+
+@attrs.frozen
+class Clock:
+    """Tells and waits in the service's seconds, of which `speed` make one real second."""
+
+    loop: asyncio.AbstractEventLoop
+    speed: float = 1.0
+
+    def now(self) -> float:
+        """Return the time now."""
+        return self.loop.time() * self.speed
+
+    def real(self, seconds: float) -> float:
+        """Return how long a span is for the event loop."""
+        return seconds / self.speed
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call back after so many seconds of the service."""
+        return self.loop.call_later(self.real(seconds), callback)

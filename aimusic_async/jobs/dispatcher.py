@@ -1,0 +1,324 @@
+"""The one loop that spends tokens: it takes the next one, and only then asks the schedule what it is worth most for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Protocol
+
+import anyio
+
+from ..api.request import Answer, Endpoint
+from ..api.wire import Progress, Reply, TaskState, read_now, read_task, read_task_id
+from ..errors import (
+    JobCancelled,
+    JobError,
+    JobFailed,
+    JobTimeout,
+    MusicError,
+    NotSent,
+    RateLimited,
+    SubmissionUnknown,
+)
+from ..events import Events, JobChanged, JobState, Purpose, RequestAnswered, RequestRefused, RequestSent, logger
+from ..settings import Settings
+from ..transport.http import HttpTransport
+from ..transport.limiter import RateLimiter, Token
+from .clock import Clock
+from .durations import Duration
+from .job import Job
+from .retry import Again, Doubt, GiveUp, Repeat, after_failure, pause
+from .schedule import Choice, Kind, Schedule
+
+_RECOMMENDED_INTERVAL = {"sonic": 15.0}
+_OTHER_INTERVAL = 5.0
+_REPEAT_INTERVAL = 6.0
+"""Seconds between two askings of an operation that has to be asked again until it is ready."""
+
+
+class Send(Protocol):
+    """One request, ready to go; `on_sent` is called when its headers leave."""
+
+    def __call__(self, *, on_sent: Callable[[], None]) -> Awaitable[Reply]:
+        """Send it."""
+        ...
+
+
+class Dispatcher:
+    """Works on the jobs of one session. `run` is its loop; everything else may be called from the loop's thread."""
+
+    def __init__(
+        self, transport: HttpTransport, limiter: RateLimiter, clock: Clock, events: Events, settings: Settings
+    ) -> None:
+        self._transport = transport
+        self._limiter = limiter
+        self._clock = clock
+        self._events = events
+        self._settings = settings
+        self._schedule: Schedule[Job[Any]] = Schedule()
+        self._kinds: dict[Job[Any], Kind] = {}  # the jobs that have not ended, and as what they were queued
+        self._tries: dict[Job[Any], int] = {}
+        self._refusals = 0
+        self._news = asyncio.Event()
+        self._closing = False
+        self._sending = 0
+        self._quiet = asyncio.Event()
+
+    # --- what jobs and sessions call -----------------------------------------------------------------------------
+
+    def submit(self, job: Job[Any], *, direct: bool) -> None:
+        """Queue a job; a `direct` one goes before batch work."""
+        self._check_running()
+        self._kinds[job] = Kind.CALL if direct else Kind.SUBMIT
+        self._schedule.add(job, self._kinds[job])
+        self.changed(job)
+        self._news.set()
+
+    def attach(self, job: Job[Any]) -> None:
+        """Watch a job that the service already has; the first look is due at once."""
+        self._check_running()
+        self._kinds[job] = Kind.SUBMIT
+        self._watch(job)
+        self._schedule.look_now(job)
+        job._start_timer()
+        self.changed(job)
+        self._news.set()
+
+    def _check_running(self) -> None:
+        if self._closing:
+            raise MusicError("the session is closing, or broke: nothing more can be submitted")
+
+    def open_jobs(self) -> tuple[Job[Any], ...]:
+        """Return the jobs that have not ended."""
+        return tuple(self._kinds)
+
+    def changed(self, job: Job[Any]) -> None:
+        """See `Desk.changed`."""
+        if job.done():
+            self._kinds.pop(job, None)
+            self._tries.pop(job, None)
+        self._events.emit(JobChanged(job, job.state))
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        """See `Desk.call_later`."""
+        return self._clock.call_later(seconds, callback)
+
+    def abandon(self, job: Job[Any], error: JobError) -> None:
+        """See `Desk.abandon`."""
+        if job.state is JobState.SENDING:
+            job._ending = job._ending or error
+        else:
+            self._schedule.drop(job)
+            job._fail(error, JobState.DETACHED if job.task_id else JobState.CANCELLED)
+            self._news.set()
+
+    async def close(self) -> None:
+        """Send nothing more, give up the open jobs, and wait for the POSTs that are under way (their ids are kept)."""
+        self._closing = True
+        for job in self.open_jobs():
+            job.cancel()
+        while self._sending:
+            self._quiet.clear()
+            await self._quiet.wait()
+
+    # --- the loop --------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Spend tokens until cancelled. If it breaks, every open job ends with the error."""
+        try:
+            async with anyio.create_task_group() as requests:
+                while True:
+                    await self._until_due()
+                    token = await self._limiter.acquire()
+                    # The token is bound only here: what was best when the waiting began may not be any more.
+                    choice = None if self._closing else self._schedule.take(self._clock.now())
+                    if choice is None:
+                        token.give_back()
+                    else:
+                        requests.start_soon(self._perform, choice, token)
+        finally:
+            self._closing = True
+            for job in self.open_jobs():  # only when it broke, or was cancelled with the whole loop
+                self._break_off(job, JobCancelled(job))
+
+    async def _until_due(self) -> None:
+        while True:
+            self._news.clear()
+            now = self._clock.now()
+            due = None if self._closing else self._schedule.due_at(now)
+            if due is not None and due <= now:
+                return
+            # A wait shorter than the loop's timers would spin.
+            wait = None if due is None else max(self._clock.real(due - now), 0.001)
+            with anyio.move_on_after(wait):
+                await self._news.wait()
+
+    async def _perform(self, choice: Choice[Job[Any]], token: Token) -> None:
+        job = choice.job
+        try:
+            if choice.kind is Kind.POLL:
+                await self._poll(job, token)
+            else:
+                await self._send(job, token)
+        except Exception as error:  # noqa: BLE001 - a mistake of ours must not take the other jobs along
+            logger.exception("%s broke", job.key)
+            if not job.done():
+                self._break_off(job, MusicError(f"{job.key}: internal error: {error!r}"))
+        self._news.set()
+
+    def _break_off(self, job: Job[Any], error: MusicError) -> None:
+        """End a job wherever it stands; in mid-POST its fate is unknown."""
+        self._schedule.drop(job)
+        if job.state is JobState.SENDING:
+            unknown = SubmissionUnknown(job, "broken off while it was sent")
+            unknown.__cause__ = error
+            job._fail(unknown, JobState.UNKNOWN)
+        else:
+            job._fail(error, JobState.DETACHED if job.task_id else JobState.CANCELLED)
+
+    # --- one request -----------------------------------------------------------------------------------------------
+
+    async def _send(self, job: Job[Any], token: Token) -> None:
+        """Send a submit or a call. It is never cancelled in mid-POST: what may be paid for must become known."""
+        request = job.request
+        assert request is not None
+        job._move(JobState.SENDING)
+        is_task = request.answer is Answer.TASK
+        send = partial(self._transport.send, request)
+        self._sending += 1
+        try:
+            with anyio.CancelScope(shield=True):
+                reply = await self._exchange(job, Purpose.SUBMIT if is_task else Purpose.CALL, send, token)
+                job.raw = reply.body
+                if is_task:
+                    self._accepted(job, read_task_id(request, reply))
+                else:
+                    self._answered(job, read_now(request, reply))
+        except MusicError as error:
+            repeat = Repeat.NEVER if request.endpoint.method == "POST" else Repeat.FREE
+            self._not_taken(job, error, Repeat.FREE if request.answer is Answer.REPEAT else repeat)
+        finally:
+            self._sending -= 1
+            self._quiet.set()
+
+    def _accepted(self, job: Job[Any], task_id: str) -> None:
+        assert job.request is not None
+        self._went_well(job)
+        ending = job._ending
+        job._take_id(task_id, cost=job.request.cost)
+        if ending is None:
+            self._watch(job)
+        else:
+            job._fail(ending, JobState.DETACHED)
+
+    def _answered(self, job: Job[Any], result: object | None) -> None:
+        assert job.request is not None
+        self._went_well(job)
+        job.credits = job.request.cost
+        job._start_timer()
+        if result is None:
+            self._requeue(job, _REPEAT_INTERVAL)
+        else:
+            job._succeed(result)
+
+    def _requeue(self, job: Job[Any], seconds: float) -> None:
+        if job._ending is not None:
+            job._fail(job._ending, JobState.CANCELLED)
+            return
+        self._schedule.again(job, self._kinds[job], not_before=self._clock.now() + seconds)
+        job._move(JobState.QUEUED)
+
+    def _not_taken(self, job: Job[Any], error: MusicError, repeat: Repeat) -> None:
+        """Decide what becomes of a job whose submit or call failed."""
+        match self._verdict(job, error, repeat):
+            case Again(delay=seconds):
+                self._requeue(job, seconds)
+            case Doubt():
+                unknown = SubmissionUnknown(job, str(error))
+                unknown.__cause__ = error
+                job._fail(unknown, JobState.UNKNOWN)
+            case GiveUp() if job._ending is not None:
+                job._fail(job._ending, JobState.CANCELLED)
+            case GiveUp():
+                job._fail(error)
+
+    async def _poll(self, job: Job[Any], token: Token) -> None:
+        assert job.task_id is not None
+        path = job.operation.endpoint.task_path(job.task_id)
+        try:
+            reply = await self._exchange(job, Purpose.POLL, partial(self._transport.look, path), token)
+            if job.done():  # given up while we looked
+                return
+            progress = read_task(job.operation, job.task_id, reply)
+        except MusicError as error:
+            if not job.done():
+                self._not_looked(job, error)
+        else:
+            self._looked(job, progress)
+
+    def _looked(self, job: Job[Any], progress: Progress[Any]) -> None:
+        self._went_well(job)
+        job.raw, job.clips = progress.raw, progress.clips
+        now = self._clock.now()
+        match progress.state:
+            case TaskState.SUCCEEDED:
+                self._schedule.drop(job)
+                job._succeed(progress.result)
+            case TaskState.FAILED:
+                self._schedule.drop(job)
+                if progress.refunded:
+                    job.credits = 0
+                job._fail(JobFailed(job, progress.reason, refunded=progress.refunded))
+            case TaskState.RUNNING if self._schedule.age(job, now) > self._settings.stuck_after:
+                self.abandon(job, JobTimeout(job, f"still runs after {self._settings.stuck_after:g} seconds"))
+            case TaskState.RUNNING:
+                self._schedule.looked(job, now)
+
+    def _not_looked(self, job: Job[Any], error: MusicError) -> None:
+        match self._verdict(job, error, Repeat.FREE):
+            case Again(delay=seconds):
+                self._schedule.not_looked(job, not_before=self._clock.now() + seconds)
+            case _:
+                self._schedule.drop(job)
+                job._fail(error, JobState.DETACHED)
+
+    # --- what requests have in common --------------------------------------------------------------------------------
+
+    async def _exchange(self, job: Job[Any], purpose: Purpose, send: Send, token: Token) -> Reply:
+        """Send, tell the listeners, and give the token back when nothing left."""
+        self._events.emit(RequestSent(purpose, job))
+        started = self._clock.now()
+        status: int | None = None
+        try:
+            reply = await send(on_sent=token.spent)
+            status = reply.status
+        except NotSent:
+            token.give_back()
+            raise
+        finally:
+            self._events.emit(RequestAnswered(purpose, job, status, self._clock.now() - started))
+        return reply
+
+    def _went_well(self, job: Job[Any]) -> None:
+        self._tries.pop(job, None)
+        self._refusals = 0
+
+    def _verdict(self, job: Job[Any], error: MusicError, repeat: Repeat) -> Again | Doubt | GiveUp:
+        """Count the failure, pause after a refusal, and say whether to send again."""
+        tries = self._tries[job] = self._tries.get(job, 0) + 1
+        if isinstance(error, RateLimited):
+            self._refusals += 1
+            seconds = pause(error.retry_after, self._refusals)
+            self._limiter.pause_until(self._clock.loop.time() + self._clock.real(seconds))
+            self._events.emit(RequestRefused(job, seconds))
+        return after_failure(error, repeat, tries)
+
+    def _watch(self, job: Job[Any]) -> None:
+        endpoint = job.operation.endpoint
+        self._schedule.watch(
+            job, accepted=self._clock.now(), interval=self._interval(endpoint), duration=Duration(endpoint.typical)
+        )
+
+    def _interval(self, endpoint: Endpoint) -> float:
+        return self._settings.poll_interval or _RECOMMENDED_INTERVAL.get(endpoint.platform, _OTHER_INTERVAL)

@@ -1,0 +1,154 @@
+"""`JobGroup`: submit many jobs, await them together, cancel them together, give them one time limit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self, TypeAlias, TypeVar
+
+from ..api.request import Request
+from ..errors import ConfigurationError, JobCancelled, MusicError
+from .job import Job
+
+R = TypeVar("R")
+
+OnFailure: TypeAlias = Literal["wait", "cancel", "keep"]
+
+
+class Opener(Protocol):
+    """Who makes and queues the jobs; in practice the session."""
+
+    def open_job(
+        self, request: Request[R], *, key: str, timeout: float | None, watcher: Callable[[Job[Any]], None]
+    ) -> Job[R]:
+        """Queue a request as a job whose end `watcher` is told."""
+        ...
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call back after so many seconds of the service."""
+        ...
+
+
+class JobGroup:
+    """Jobs that belong together; an async context manager, made by `MusicSession.group`.
+
+    Leaving the block waits for every job. What then happens with failures is `on_failure`'s to say:
+
+    - `"wait"`: all jobs finish, then one `ExceptionGroup` of the failures is raised; results stay readable;
+    - `"cancel"`: the first failure cancels what is left, then the same;
+    - `"keep"`: nothing is raised; look at `failures()`.
+
+    Jobs that you cancelled yourself are no failures. Leaving the block by an exception, cancellation included, cancels
+    what was not sent yet (it costs nothing) and detaches what was: those can be attached again by their task ids.
+    """
+
+    def __init__(self, opener: Opener, *, timeout: float | None = None, on_failure: OnFailure = "wait") -> None:
+        if on_failure not in ("wait", "cancel", "keep"):
+            raise ConfigurationError(f"on_failure must be 'wait', 'cancel' or 'keep'; got {on_failure!r}")
+        self._opener = opener
+        self._timeout = timeout
+        self._on_failure = on_failure
+        self._jobs: dict[str, Job[Any]] = {}
+        self._ended: list[Job[Any]] = []
+        self._progress = asyncio.Event()
+        self._failure: MusicError | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._expired = False
+
+    @property
+    def jobs(self) -> tuple[Job[Any], ...]:
+        """All jobs, in the order in which they were submitted."""
+        return tuple(self._jobs.values())
+
+    def __getitem__(self, key: str) -> Job[Any]:
+        """Return the job of that key."""
+        return self._jobs[key]
+
+    def submit(self, request: Request[R], *, timeout: float | None = None, key: str | None = None) -> Job[R]:
+        """Queue a request and return its job at once.
+
+        `timeout`: seconds from the moment the service accepted it. `key`: your name for it, unique in the group;
+        otherwise the operation and a number. Raises `ConfigurationError` for a key that is taken.
+        """
+        name = key if key is not None else f"{request.operation}#{len(self._jobs) + 1}"
+        if name in self._jobs:
+            raise ConfigurationError(f"the group has a job with the key {name!r} already")
+        job = self._opener.open_job(request, key=name, timeout=timeout, watcher=self._job_ended)
+        self._jobs[name] = job
+        if self._expired:
+            job._run_out()
+        elif self._on_failure == "cancel" and self._failure is not None:
+            job.cancel()
+        return job
+
+    def results(self) -> list[Any]:
+        """Return the results there are, in the order of submitting. `Any`: a group may mix operations."""
+        return [job._result for job in self.jobs if job.done() and job.exception() is None]
+
+    def failures(self) -> dict[Job[Any], MusicError]:
+        """Return the jobs that failed, each with its error; those that were cancelled are not among them."""
+        errors = ((job, job.exception()) for job in self.jobs)
+        return {job: error for job, error in errors if error is not None and not isinstance(error, JobCancelled)}
+
+    async def as_completed(self) -> AsyncIterator[Job[Any]]:
+        """Yield each job as it ends, however it ends; jobs submitted meanwhile are included.
+
+        Ends when no job is left. Cancelling it leaves the jobs alone.
+        """
+        seen = 0
+        while True:
+            while seen < len(self._ended):
+                yield self._ended[seen]
+                seen += 1
+            if seen == len(self._jobs):
+                return
+            await self._next_end()
+
+    def cancel(self) -> int:
+        """Cancel every job that has not ended (see `Job.cancel`); return how many that were."""
+        return sum(job.cancel() for job in self.jobs)
+
+    async def __aenter__(self) -> Self:
+        """Start the group's timeout."""
+        if self._timeout is not None:
+            self._timer = self._opener.call_later(self._timeout, self._run_out)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for all jobs, then raise the failures as `on_failure` says; cancelling the wait cancels the jobs."""
+        try:
+            if error is None:
+                while len(self._ended) < len(self._jobs):
+                    await self._next_end()
+        finally:
+            self.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
+        failures = self.failures()
+        if error is None and failures and self._on_failure != "keep":
+            for job, failure in failures.items():
+                if job.key not in str(failure):
+                    failure.add_note(f"job {job.key}")
+            raise ExceptionGroup(f"{len(failures)} of {len(self._jobs)} jobs failed", list(failures.values()))
+
+    async def _next_end(self) -> None:
+        self._progress.clear()
+        await self._progress.wait()
+
+    def _job_ended(self, job: Job[Any]) -> None:
+        self._ended.append(job)
+        self._progress.set()
+        error = job.exception()
+        if error is None or isinstance(error, JobCancelled) or self._failure is not None:
+            return
+        self._failure = error
+        if self._on_failure == "cancel":
+            self.cancel()
+
+    def _run_out(self) -> None:
+        self._expired = True
+        for job in self.jobs:
+            job._run_out()

@@ -1,0 +1,222 @@
+"""`Job[R]`: the handle of one operation, from the queue to its result."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from typing import Any, Generic, Protocol, TypeVar
+
+from ..api.request import Answer, Request
+from ..api.results import Clip
+from ..errors import JobCancelled, JobError, JobTimeout, MusicError
+from ..events import JobState
+
+R = TypeVar("R")
+
+_OPEN = frozenset({JobState.QUEUED, JobState.SENDING, JobState.SUBMITTED})
+
+
+class Desk(Protocol):
+    """Where jobs are worked on; in practice the dispatcher."""
+
+    def abandon(self, job: Job[Any], error: JobError) -> None:
+        """Stop working on a job as far as that is possible, and end it with `error`."""
+
+    def changed(self, job: Job[Any]) -> None:
+        """Say that a job has a new state."""
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call back after so many seconds of the service."""
+        ...
+
+
+class Job(Generic[R]):
+    """One operation under way. `await job` gives its result; made by `submit` and `attach`, never by hand.
+
+    Cancelling an `await job` (say by `asyncio.timeout`) leaves the job alone; `job.cancel()` does not.
+    A job may be awaited by many tasks, and as often as you like.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_accepted",
+        "_desk",
+        "_done",
+        "_ending",
+        "_error",
+        "_operation",
+        "_result",
+        "_timer",
+        "_watcher",
+        "clips",
+        "credits",
+        "key",
+        "raw",
+        "request",
+        "state",
+        "task_id",
+        "timeout",
+    )
+
+    def __init__(
+        self,
+        desk: Desk,
+        operation: type[Request[R]],
+        *,
+        key: str,
+        request: Request[R] | None = None,
+        task_id: str | None = None,
+        timeout: float | None = None,
+        watcher: Callable[[Job[Any]], None] | None = None,
+    ) -> None:
+        self._desk = desk
+        self._operation = operation
+        self.key = key
+        """The caller's name for the job; unique in its group."""
+        self.request = request
+        """What was asked for; None when the job was attached by its task id."""
+        self.task_id = task_id
+        """The service's id, once it took the job; it can be attached in any process."""
+        self.state = JobState.QUEUED if task_id is None else JobState.SUBMITTED
+        self.timeout = timeout
+        self.credits = 0
+        """Credits charged for it so far, as priced here; 0 again when the service refunded them."""
+        self.clips: tuple[Clip, ...] = ()
+        """The clips seen at the last look, running ones included."""
+        self.raw: Any = None
+        """The service's last answer about it, as it came."""
+        self._result: R | None = None
+        self._error: MusicError | None = None
+        self._ending: JobError | None = None  # given up in mid-POST: it ends with this as soon as the POST is over
+        self._timer: asyncio.TimerHandle | None = None
+        self._watcher = watcher
+        # Made only when somebody waits: most of a thousand queued jobs are never waited for one by one.
+        self._accepted: asyncio.Future[None] | None = None
+        self._done: asyncio.Future[None] | None = None
+
+    def __repr__(self) -> str:
+        task = f" task_id={self.task_id!r}" if self.task_id else ""
+        return f"<Job {self.key!r} {self.state}{task}>"
+
+    # --- for the user ------------------------------------------------------------------------------------------------
+
+    @property
+    def operation(self) -> type[Request[R]]:
+        """The request class, also of an attached job."""
+        return self._operation
+
+    def __await__(self) -> Generator[Any, None, R]:
+        """Wait for the result: see `result`."""
+        return self.result().__await__()
+
+    async def result(self) -> R:
+        """Wait until the job has ended, and return its result.
+
+        Raises what ended it otherwise: `JobFailed`, `JobTimeout`, `JobCancelled`, `SubmissionUnknown`, or the
+        `ApiError` with which the service refused it. Cancelling the wait leaves the job alone.
+        """
+        await self.wait()
+        if self._error is not None:
+            raise self._error
+        return self._result  # type: ignore[return-value]  # ended without an error: the result is there
+
+    async def accepted(self) -> str:
+        """Wait until the service has the job, and return its task id.
+
+        Raises what ended the job before that; `InvalidRequest` never (it was checked when built), `MusicError` for an
+        operation that is answered at once and has no task. Cancelling the wait leaves the job alone.
+        """
+        if self.task_id is None and not self.done():
+            if self._accepted is None:
+                self._accepted = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._accepted)
+        if self.task_id is not None:
+            return self.task_id
+        if self._error is not None:
+            raise self._error
+        raise MusicError(f"{self.key}: {self._operation.operation} is answered at once; it has no task id")
+
+    async def wait(self) -> None:
+        """Wait until the job has ended, however it ended. Cancelling the wait leaves the job alone."""
+        if self.done():
+            return
+        if self._done is None:
+            self._done = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._done)
+
+    def done(self) -> bool:
+        """Whether it has ended: with a result, an error, or because nobody watches it any more."""
+        return self.state not in _OPEN
+
+    def exception(self) -> MusicError | None:
+        """Return what ended the job, None when it succeeded or has not ended."""
+        return self._error
+
+    def cancel(self) -> bool:
+        """Give the job up; awaiting it raises `JobCancelled`. Returns False when it had ended already.
+
+        Queued: it is never sent and costs nothing. In mid-POST: the POST is finished and its task id kept, as it may
+        be paid for. Submitted: the service goes on (it knows no cancelling), but nothing more is asked about it, and
+        `task_id` can be attached again.
+        """
+        if self.done():
+            return False
+        self._desk.abandon(self, JobCancelled(self))
+        return True
+
+    # --- for the dispatcher and the group ---------------------------------------------------------------------------
+
+    def _move(self, state: JobState) -> None:
+        """Go to an open state."""
+        self.state = state
+        self._desk.changed(self)
+
+    def _take_id(self, task_id: str, *, cost: int) -> None:
+        """Note that the service has the job, and start its timeout."""
+        self.task_id = task_id
+        self.credits = cost
+        self._move(JobState.SUBMITTED)
+        self._start_timer()
+        _wake(self._accepted)
+
+    def _start_timer(self) -> None:
+        """Start the job's timeout, once."""
+        if self.timeout is not None and self._timer is None:
+            self._timer = self._desk.call_later(self.timeout, self._run_out)
+
+    def _run_out(self) -> None:
+        """End it because its time, or its group's, is over."""
+        if not self.done():
+            self._desk.abandon(self, JobTimeout(self))
+
+    def _succeed(self, result: R) -> None:
+        """End with a result."""
+        self._result = result
+        self._end(JobState.SUCCEEDED)
+
+    def _fail(self, error: MusicError, state: JobState = JobState.FAILED) -> None:
+        """End with an error."""
+        self._error = error
+        self._end(state)
+
+    def _end(self, state: JobState) -> None:
+        self.state = state
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._desk.changed(self)
+        _wake(self._accepted)
+        _wake(self._done)
+        if self._watcher is not None:
+            self._watcher(self)
+            self._watcher = None
+
+
+def _wake(future: asyncio.Future[None] | None) -> None:
+    if future is not None and not future.done():
+        future.set_result(None)
+
+
+def has_task(request: Request[Any]) -> bool:
+    """Whether the service answers a request with a task."""
+    return request.answer is Answer.TASK

@@ -1,0 +1,80 @@
+"""May a request be sent again? Pure: the answer follows from what was sent and how it failed.
+
+A paid request is sent again only when the service surely did not take it. What is free, or charged once however often
+it is asked, is sent again a few times.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import attrs
+
+from ..errors import MusicError, NotFound, NotSent, RateLimited, ServerError, TransportError
+
+_TRIES = 8
+"""Tries of a request that fails in one way after another; with the delays below that is some three minutes."""
+
+_LONGEST_DELAY = 60.0
+_FIRST_PAUSE = 3.0
+_LONGEST_PAUSE = 60.0
+_LONGEST_WORD = 3600.0
+
+
+class Repeat(Enum):
+    """What a second sending could do."""
+
+    NEVER = "never"
+    """Pay twice: a submit, or a paid call."""
+    FREE = "free"
+    """Nothing: a poll, or a call that is charged once."""
+
+
+@attrs.frozen
+class Again:
+    """Send it again, `delay` seconds from now."""
+
+    delay: float
+
+
+@attrs.frozen
+class GiveUp:
+    """It failed for good; nothing was taken, or it does not matter."""
+
+
+@attrs.frozen
+class Doubt:
+    """It may have been taken: never send it again by itself."""
+
+
+def after_failure(error: MusicError, repeat: Repeat, tries: int) -> Again | GiveUp | Doubt:
+    """Decide after the `tries`-th failure in a row (1 for the first) of a request."""
+    match error:
+        case RateLimited():
+            return Again(0.0)  # it surely was not taken, and the limiter pauses for everybody
+        case NotSent():
+            most = _TRIES
+        case TransportError() | ServerError() if repeat is Repeat.NEVER:
+            return Doubt()
+        case TransportError() | ServerError():
+            most = _TRIES
+        case NotFound() if repeat is Repeat.FREE:
+            most = 3  # a task may need a moment to be known everywhere
+        case _:
+            most = 1
+    return Again(delay(tries)) if tries < most else GiveUp()
+
+
+def delay(tries: int) -> float:
+    """Return the seconds to wait after so many failures in a row: 1, 2, 4, … up to 60."""
+    return min(2.0 ** min(tries - 1, 10), _LONGEST_DELAY)
+
+
+def pause(retry_after: float | None, refusals: int) -> float:
+    """Return for how many seconds to send nothing after the `refusals`-th 429 in a row.
+
+    The service's own word counts, up to an hour; without one the pause doubles from the standard plan's period on.
+    """
+    if retry_after is not None:
+        return min(retry_after, _LONGEST_WORD)
+    return min(_FIRST_PAUSE * 2.0 ** min(refusals - 1, 10), _LONGEST_PAUSE)

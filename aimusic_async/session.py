@@ -1,0 +1,245 @@
+"""`MusicSession`: what a user opens; it wires limiter, transport and dispatcher together and runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import aiohttp
+import attrs
+
+from .api.account import GetCredits
+from .api.request import Answer, Request
+from .api.results import Clip, Clips, Credits
+from .download import download_clips
+from .errors import InvalidRequest, MusicError
+from .events import Events, Stats, logger
+from .jobs.clock import Clock
+from .jobs.dispatcher import Dispatcher
+from .jobs.group import JobGroup, OnFailure
+from .jobs.job import Job
+from .settings import Settings
+from .transport.http import HttpTransport
+from .transport.limiter import STANDARD_RATE, RateLimiter, TokenBucket
+
+if TYPE_CHECKING:
+    from .sandbox import Sandbox
+
+R = TypeVar("R")
+
+
+class MusicSession:
+    """One account's door to the service: `async with MusicSession() as music: …`.
+
+    Everything that is sent goes through one rate limiter, and each token is spent on what is worth most at that moment.
+    A session belongs to the event loop in which it was entered. Several sessions of one account in one process should
+    share one `limiter`.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        *,
+        limiter: RateLimiter | None = None,
+        poll_interval: float | None = None,
+        http: aiohttp.ClientSession | None = None,
+    ) -> None:
+        """Check the settings; nothing is opened before the session is entered.
+
+        `api_key`: else the environment variable AIMUSIC_API_KEY. `base_url`: else AIMUSIC_BASE_URL, else the service.
+        `limiter`: default one request per 3 seconds, the standard plan. `poll_interval`: least seconds between two
+        looks at one task; default as the service recommends (sonic 15, others 5). `http`: an aiohttp session of your
+        own, never closed here. Raises `ConfigurationError`.
+        """
+        self._settings = Settings.load(api_key=api_key, base_url=base_url, poll_interval=poll_interval)
+        self._limiter = limiter
+        self._given_http = http
+        self._stack = AsyncExitStack()
+        self._dispatcher: Dispatcher | None = None
+        self._transport: HttpTransport | None = None
+        self._numbers = itertools.count(1)
+        self.stats = Stats()
+        """Counts of requests since the session was made."""
+        self.events = Events()
+        """Everything that happens here; `music.events.listen(function)`."""
+        self.events.listen(self.stats.count)
+
+    def __repr__(self) -> str:
+        return f"<MusicSession {self._settings.base_url} {'open' if self._dispatcher else 'closed'}>"
+
+    # --- opening and closing -----------------------------------------------------------------------------------------
+
+    @classmethod
+    @asynccontextmanager
+    async def sandbox(
+        cls, box: Sandbox | None = None, *, speed: float = 60.0, seed: int = 0, poll_interval: float | None = None
+    ) -> AsyncIterator[Self]:
+        """Open a session on a local stand-in for the service: no key, no network, nothing paid.
+
+        `speed=60` makes a minute a second. All seconds that you give or get in such a session are the service's: a
+        `timeout=600` passes in ten. `box`: a running `Sandbox` of your own, instead of a new one with `speed` and
+        `seed`. Needs the extra `sandbox` for the audio (`pip install 'aimusic-async[sandbox]'`).
+        """
+        from .sandbox import Options, Sandbox  # noqa: PLC0415 - only who asks for a sandbox loads it
+
+        async with AsyncExitStack() as stack:
+            if box is None:
+                box = await stack.enter_async_context(Sandbox(Options(speed=speed, seed=seed)))
+            speed = box.options.speed
+            limiter = TokenBucket(rate=STANDARD_RATE * speed)
+            session = cls(box.key, box.url, limiter=limiter, poll_interval=poll_interval)
+            session._settings = attrs.evolve(session._settings, speed=speed)
+            async with session:
+                yield session
+
+    async def __aenter__(self) -> Self:
+        """Open the connection pool and start the dispatcher; nothing is sent yet."""
+        if self._dispatcher is not None:
+            raise MusicError("the session is open already")
+        self._transport = await self._stack.enter_async_context(HttpTransport(self._settings, self._given_http))
+        clock = Clock(asyncio.get_running_loop(), self._settings.speed)
+        limiter = self._limiter or TokenBucket()
+        self._dispatcher = Dispatcher(self._transport, limiter, clock, self.events, self._settings)
+        # One task of its own: so the session may be entered and left in different tasks, as web frameworks do.
+        host = asyncio.create_task(self._dispatcher.run(), name="aimusic dispatcher")
+        self._stack.push_async_callback(_stop, host)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close: jobs not sent yet are cancelled, those the service has are detached, with one warning for all.
+
+        A POST that is under way is finished first, so that its task id is known. Cancelling the closing breaks it off:
+        such a job ends as `SubmissionUnknown`.
+        """
+        dispatcher, self._dispatcher = self._open, None
+        try:
+            open_jobs = dispatcher.open_jobs()
+            await dispatcher.close()
+            if open_jobs:
+                _warn(open_jobs)
+        finally:
+            await self._stack.aclose()
+
+    # --- working -----------------------------------------------------------------------------------------------------
+
+    async def run(self, request: Request[R], *, timeout: float | None = None) -> R:
+        """Send a request before all batch work, and return its result.
+
+        `timeout`: seconds from the moment the service accepted a task; then `JobTimeout`. Cancelling cancels the job:
+        a task that was sent goes on at the service, unseen. Raises what `Job.result` raises.
+        """
+        job = self._open_job(request, self._key(request), timeout, direct=True)
+        try:
+            return await job
+        except asyncio.CancelledError:
+            job.cancel()
+            raise
+
+    def submit(self, request: Request[R], *, timeout: float | None = None, key: str | None = None) -> Job[R]:
+        """Queue a request and return its job at once; `await` that for the result.
+
+        `timeout`: seconds from the moment the service accepted it. `key`: your name for the job.
+        """
+        return self._open_job(request, key if key is not None else self._key(request), timeout)
+
+    def attach(
+        self, operation: type[Request[R]], task_id: str, *, timeout: float | None = None, key: str | None = None
+    ) -> Job[R]:
+        """Return a job for a task that the service already has, from any process; `timeout` counts from now.
+
+        Raises `InvalidRequest` for an operation that is answered at once, or an empty task id.
+        """
+        if operation.endpoint.answer is not Answer.TASK and not operation.endpoint.may_be_task:
+            raise InvalidRequest("operation", "has no task: it is answered at once", operation.operation)
+        if not task_id.strip() or set(task_id) & set("/?#%"):
+            raise InvalidRequest("task_id", "must be the id that the service gave", task_id)
+        name = key if key is not None else f"{operation.operation}:{task_id}"
+        job = Job(self._open, operation, key=name, task_id=task_id, timeout=timeout)
+        self._open.attach(job)
+        return job
+
+    def group(self, *, timeout: float | None = None, on_failure: OnFailure = "wait") -> JobGroup:
+        """Return a group of jobs, to be entered with `async with`; see `JobGroup`.
+
+        `timeout`: seconds from entering it; what has not ended then ends as `JobTimeout`.
+        """
+        return JobGroup(self, timeout=timeout, on_failure=on_failure)
+
+    async def credits(self) -> Credits:
+        """Return what the account has left. Free, but takes a token."""
+        return await self.run(GetCredits())
+
+    async def download(self, what: Clips | Clip, folder: str | os.PathLike[str]) -> list[Path]:
+        """Save the audio of a clip, a song or stems into a folder, which is made when missing; return the files.
+
+        A file appears under its name only when it is whole. Takes no token. Raises `TransportError`.
+        Cancelling leaves no partial file.
+        """
+        if self._transport is None:
+            raise MusicError("the session is not open")
+        clips = what.clips if isinstance(what, Clips) else (what,)
+        return await download_clips(self._transport.http, clips, Path(folder))
+
+    # --- for groups --------------------------------------------------------------------------------------------------
+
+    def open_job(
+        self, request: Request[R], *, key: str, timeout: float | None, watcher: Callable[[Job[Any]], None]
+    ) -> Job[R]:
+        """See `Opener.open_job`."""
+        return self._open_job(request, key, timeout, watcher=watcher)
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        """See `Opener.call_later`."""
+        return self._open.call_later(seconds, callback)
+
+    def _open_job(
+        self,
+        request: Request[R],
+        key: str,
+        timeout: float | None,
+        *,
+        direct: bool = False,
+        watcher: Callable[[Job[Any]], None] | None = None,
+    ) -> Job[R]:
+        job = Job(self._open, type(request), key=key, request=request, timeout=timeout, watcher=watcher)
+        self._open.submit(job, direct=direct)
+        return job
+
+    def _key(self, request: Request[Any]) -> str:
+        return f"{request.operation}#{next(self._numbers)}"
+
+    @property
+    def _open(self) -> Dispatcher:
+        if self._dispatcher is None:
+            raise MusicError("the session is not open: use `async with MusicSession(…) as music:`")
+        return self._dispatcher
+
+
+async def _stop(host: asyncio.Task[None]) -> None:
+    """Cancel the dispatcher's task and see it end; what broke it is raised."""
+    host.cancel()
+    try:
+        await host
+    except asyncio.CancelledError:
+        if not host.cancelled():  # it is we who were cancelled
+            raise
+
+
+def _warn(jobs: tuple[Job[Any], ...]) -> None:
+    """Say once what leaving the session did to the jobs that were open."""
+    ids = [job.task_id for job in jobs if job.task_id]
+    never = len(jobs) - len(ids)
+    told = [f"{never} never sent"] if never else []
+    if ids:
+        shown = ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")
+        told.append(f"{len(ids)} go on at the service and can be attached again: {shown}")
+    logger.warning("the session was left with %d unfinished jobs: %s", len(jobs), "; ".join(told))

@@ -1,0 +1,108 @@
+"""What a session needs to know before it starts: the key, the host, the time-outs; checked, never printed."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import os
+from collections.abc import Mapping
+
+import attrs
+from yarl import URL
+
+from .errors import ConfigurationError
+
+API_KEY = "AIMUSIC_API_KEY"
+BASE_URL = "AIMUSIC_BASE_URL"
+DEFAULT_BASE_URL = "https://api.aimusicapi.ai"
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """Checked settings of one session; make them with `Settings.load`.
+
+    `api_key` is left out of the repr. `base_url` is scheme, host and port, without `/api/v1`. Times are in seconds.
+    """
+
+    api_key: str = attrs.field(repr=False)
+    base_url: str = DEFAULT_BASE_URL
+    poll_interval: float | None = None
+    """Least time between two looks at one task; None: as the service recommends (sonic 15 s, others 5 s)."""
+    connect_timeout: float = 10.0
+    """Longest wait for a connection; nothing was sent when it runs out."""
+    stuck_after: float = 3600.0
+    """A task that is seen still running so long after it was accepted ends as `JobTimeout`, even without a timeout."""
+    speed: float = 1.0
+    """How much faster than real time the service runs: 1, but for a sandbox. Every other time is in its seconds."""
+
+    def __attrs_post_init__(self) -> None:
+        _check_key(self.api_key)
+        _check_url(self.base_url)
+        if self.poll_interval is not None:
+            check_positive("poll_interval", self.poll_interval)
+        check_positive("connect_timeout", self.connect_timeout)
+        check_positive("stuck_after", self.stuck_after)
+        check_positive("speed", self.speed)
+
+    @classmethod
+    def load(
+        cls,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        poll_interval: float | None = None,
+        speed: float = 1.0,
+        environ: Mapping[str, str] | None = None,
+    ) -> Settings:
+        """Take what is given, else AIMUSIC_API_KEY and AIMUSIC_BASE_URL, else the service's address.
+
+        Raises `ConfigurationError` without a key, or with a host that the key should not be sent to.
+        """
+        env = os.environ if environ is None else environ
+        key = api_key if api_key is not None else env.get(API_KEY)
+        if not key:
+            raise ConfigurationError(
+                f"no API key: set the environment variable {API_KEY}, or pass MusicSession(api_key=…). "
+                "To try without one: MusicSession.sandbox()"
+            )
+        url = base_url or env.get(BASE_URL) or DEFAULT_BASE_URL
+        return cls(
+            api_key=key, base_url=url.rstrip("/").removesuffix("/api/v1"), poll_interval=poll_interval, speed=speed
+        )
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raise `ConfigurationError` unless `value` is a finite number above zero."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or value <= 0:
+        raise ConfigurationError(f"{name} must be a finite number above 0; got {value!r}")
+
+
+def _check_key(key: str) -> None:
+    # A line break would let the key write headers of its own; a space is nearly always a bad copy.
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ConfigurationError("the API key holds a space, a line break or a non-ASCII character; copy it again")
+
+
+def _check_url(base_url: str) -> None:
+    try:
+        url = URL(base_url)
+    except ValueError as error:
+        raise ConfigurationError(f"base_url is not a URL: {base_url!r}") from error
+    if url.user is not None or url.password is not None:
+        raise ConfigurationError("base_url must not hold a user name or password")
+    if url.scheme not in {"http", "https"} or not url.host or url.raw_path.strip("/"):
+        raise ConfigurationError(f"base_url must look like https://host, without a path; got {base_url!r}")
+    if url.scheme == "http" and not _is_loopback(url.host):
+        raise ConfigurationError(
+            f"plain http to {url.host} would send the API key unprotected; use https (http is for loopback hosts only)"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,130 @@
+"""One HTTP request over aiohttp, and what its failure means: surely not sent, or perhaps taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from types import SimpleNamespace, TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from ..api.request import Request
+from ..api.wire import Reply, encode
+from ..errors import NotSent, TransportError
+from ..settings import Settings
+
+_LARGEST_ANSWER = 32 * 1024 * 1024
+"""Bytes. The notes of a long song are some megabytes of JSON; nothing else comes near."""
+
+_IDLE_CONNECTION = 3.0
+"""Seconds. Servers drop idle connections, many after five: a paid POST must not meet one that is just being closed."""
+
+# Raised while connecting, when no byte of the request has left.
+_NOT_SENT = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientConnectorCertificateError,
+    aiohttp.ClientConnectorSSLError,
+    aiohttp.ClientProxyConnectionError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+)
+
+_IGNORE: Callable[[], None] = lambda: None  # noqa: E731 - a name for doing nothing
+
+
+class HttpTransport:
+    """Sends requests of one account. An async context manager: the pool lives as long as the block.
+
+    With `http`, that aiohttp session is used and never closed here; its own headers and cookies apply.
+    """
+
+    def __init__(self, settings: Settings, http: aiohttp.ClientSession | None = None) -> None:
+        self._settings = settings
+        self._given = http
+        self._stack = AsyncExitStack()
+        self._http: aiohttp.ClientSession | None = None
+        self._headers = {"Authorization": f"Bearer {settings.api_key}", "Accept": "application/json"}
+
+    async def __aenter__(self) -> Self:
+        """Open the pool; no connection is made yet."""
+        self._http = self._given or await self._stack.enter_async_context(
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(keepalive_timeout=_IDLE_CONNECTION, limit=0),
+                trace_configs=[_sent_trace()],
+            )
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the pool, unless it is the user's own."""
+        self._http = None
+        await self._stack.aclose()
+
+    @property
+    def http(self) -> aiohttp.ClientSession:
+        """The aiohttp session, for what is no API request (files): it holds no key."""
+        if self._http is None:
+            raise RuntimeError("the transport is not open")
+        return self._http
+
+    async def send(self, request: Request[Any], *, on_sent: Callable[[], None] = _IGNORE) -> Reply:
+        """Send a request once; `on_sent` is called when its headers leave.
+
+        Raises `NotSent` when it surely did not leave, `TransportError` when the answer was lost: it may have been
+        taken. Cancelling breaks off, with the same doubt.
+        """
+        endpoint = request.endpoint
+        body = encode(request) if endpoint.method == "POST" else None
+        return await self._exchange(endpoint.method, endpoint.path, body, endpoint.reply_within, on_sent)
+
+    async def look(self, path: str, *, on_sent: Callable[[], None] = _IGNORE) -> Reply:
+        """Send a GET, which is free and may be repeated. Raises as `send`."""
+        return await self._exchange("GET", path, None, 30.0, on_sent)
+
+    async def _exchange(
+        self, method: str, path: str, body: Mapping[str, Any] | None, reply_within: float, on_sent: Callable[[], None]
+    ) -> Reply:
+        connect = self._settings.connect_timeout
+        try:
+            async with self.http.request(
+                method,
+                f"{self._settings.base_url}/api/v1{path}",
+                json=body,
+                headers=self._headers,
+                # The connecting has a limit of its own, below the total: so a time-out tells on which side it fell.
+                timeout=aiohttp.ClientTimeout(total=connect + reply_within, connect=connect, sock_connect=connect),
+                allow_redirects=False,  # a redirected POST becomes a GET, and the key might follow to another host
+                trace_request_ctx=on_sent,
+            ) as response:
+                content = await _read(response)
+                return Reply.parse(response.status, content, retry_after=response.headers.get("Retry-After"))
+        except _NOT_SENT as error:
+            raise NotSent(f"no connection to {self._settings.base_url}: {_told(error)}") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise TransportError(f"the answer to {method} {path} was lost: {_told(error)}") from error
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    chunks = bytearray()
+    async for chunk in response.content.iter_any():
+        chunks += chunk
+        if len(chunks) > _LARGEST_ANSWER:
+            raise aiohttp.ClientPayloadError(f"the answer is larger than {_LARGEST_ANSWER} bytes")
+    return bytes(chunks)
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _sent_trace() -> aiohttp.TraceConfig:
+    async def headers_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+        if callable(on_sent := context.trace_request_ctx):
+            on_sent()
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(headers_sent)
+    return trace

@@ -1,0 +1,164 @@
+"""The rate limiter: who may send a request, and when.
+
+`TokenBucket` is first come, first served, and loses no token when a waiter is cancelled. It never admits too early, on
+a real clock or a virtual one; at worst a millisecond late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Protocol
+
+import anyio
+import attrs
+
+from ..errors import ConfigurationError
+from ..settings import check_positive
+
+STANDARD_RATE = 1 / 3
+"""Requests per second of the standard plan."""
+
+_SHORTEST_WAIT = 0.001
+"""Seconds. A loop's timers are no finer than this; a shorter wait would spin."""
+
+
+class Token(Protocol):
+    """The right to send one request. Call one of the two methods, once."""
+
+    def spent(self) -> None:
+        """Say that the request leaves now: the next token counts from here, not from when this one was granted.
+
+        Without it the token counts from when it was granted.
+        """
+
+    def give_back(self) -> None:
+        """Say that nothing was sent: the next waiter may have it at once."""
+
+
+class RateLimiter(Protocol):
+    """What a session asks before each request. Write your own to share a limit in another way."""
+
+    async def acquire(self) -> Token:
+        """Wait for a token. Cancelling the wait takes none."""
+        ...
+
+    def pause_until(self, moment: float) -> None:
+        """Grant nothing before `moment` on the event loop's clock (`loop.time()`): the service said 429."""
+
+
+class TokenBucket:
+    """At most `rate` requests per second, with up to `capacity` of them at once after a quiet time.
+
+    When a token is granted is not when the request arrives: the network delays one request more than the next, and the
+    service counts arrivals. So each period (1/`rate` seconds) is longer by `margin` seconds: by default 2 %, and at
+    least 0.05. With `margin=0` the bucket is exact to the clock.
+
+    Use one bucket for all sessions of an account, on one event loop.
+    """
+
+    def __init__(self, rate: float = STANDARD_RATE, capacity: int = 1, *, margin: float | None = None) -> None:
+        """Raise `ConfigurationError` unless rate > 0, capacity ≥ 1 and margin ≥ 0."""
+        check_positive("rate", rate)
+        check_positive("capacity", capacity)
+        if capacity != int(capacity):
+            raise ConfigurationError(f"capacity must be a whole number; got {capacity!r}")
+        if margin is not None and not 0 <= margin < math.inf:
+            raise ConfigurationError(f"margin must be a number of seconds, 0 or more; got {margin!r}")
+        self.rate = rate
+        self.capacity = int(capacity)
+        self.margin = max(0.02 / rate, 0.05) if margin is None else margin
+        self._level = _Level(period=1 / rate + self.margin, capacity=self.capacity)
+        self._turn = asyncio.Lock()  # its queue is the order of service
+        self._sooner = asyncio.Event()
+
+    @property
+    def period(self) -> float:
+        """Seconds from one token to the next, margin included."""
+        return self._level.period
+
+    async def acquire(self) -> Token:
+        """Wait for the next token, behind those who came before. Cancelling the wait takes none."""
+        clock = asyncio.get_running_loop().time
+        async with self._turn:
+            while (wait := self._level.ready_at() - clock()) > 0:
+                self._sooner.clear()
+                with anyio.move_on_after(max(wait, _SHORTEST_WAIT)):
+                    await self._sooner.wait()
+            # No await from here on: a token that was taken is a token that is returned.
+            return _Grant(self, self._level.take(clock()))
+
+    def pause_until(self, moment: float) -> None:
+        """Grant nothing before `moment` on the event loop's clock (`loop.time()`); tokens that are out stay valid."""
+        self._level.paused_until = max(self._level.paused_until, moment)
+
+    def _spent(self, taken: _Taken) -> None:
+        self._level.hold(taken, asyncio.get_running_loop().time() - taken.at)
+
+    def _returned(self, taken: _Taken) -> None:
+        self._level.put_back(taken)
+        self._sooner.set()
+
+
+@attrs.define
+class _Grant:
+    """One token of a `TokenBucket`."""
+
+    bucket: TokenBucket
+    taken: _Taken
+    settled: bool = False
+
+    def spent(self) -> None:
+        """See `Token.spent`."""
+        if not self.settled:
+            self.settled = True
+            self.bucket._spent(self.taken)  # noqa: SLF001 - the two are one thing
+
+    def give_back(self) -> None:
+        """See `Token.give_back`."""
+        if not self.settled:
+            self.settled = True
+            self.bucket._returned(self.taken)  # noqa: SLF001 - as above
+
+
+@attrs.frozen
+class _Taken:
+    """When a token was taken, and when the one before it was."""
+
+    at: float
+    before: float
+
+
+@attrs.define
+class _Level:
+    """How full a bucket is, without a clock: the moment at which it will be full again tells all."""
+
+    period: float
+    capacity: int
+    full_at: float = -math.inf
+    paused_until: float = -math.inf
+    latest: float = -math.inf
+    """When the last token left that was not given back."""
+
+    def ready_at(self) -> float:
+        """Return the moment from which a token is there."""
+        return max(self.full_at - (self.capacity - 1) * self.period, self.paused_until)
+
+    def take(self, now: float) -> _Taken:
+        """Take the token that is there."""
+        taken = _Taken(at=now, before=self.latest)
+        self.latest = now
+        self.full_at = max(self.full_at, now) + self.period
+        return taken
+
+    def put_back(self, taken: _Taken) -> None:
+        """Have a token again, but never sooner than a period after the last one that was really used."""
+        if self.latest == taken.at:
+            self.latest = taken.before
+        self.full_at = max(self.full_at - self.period, self.latest + self.period)
+
+    def hold(self, taken: _Taken, seconds: float) -> None:
+        """Count a token from the moment it was spent, `seconds` after it was taken."""
+        self.full_at += seconds
+        if self.latest == taken.at:
+            self.latest += seconds
