@@ -16,6 +16,7 @@ from yarl import URL
 
 from .api.results import Clip
 from .errors import TransportError
+from .transport.http import told
 
 _AT_ONCE = 4
 _CHUNK = 256 * 1024
@@ -59,7 +60,7 @@ async def _fetch(http: aiohttp.ClientSession, clip: Clip, folder: Path) -> Path:
             await _stream(http, url, file.write)
         await asyncio.to_thread(os.replace, name, path)
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise TransportError(f"clip {clip.clip_id} could not be downloaded: {error!r}") from error
+        raise TransportError(f"clip {clip.clip_id} could not be downloaded: {told(error)}") from error
     finally:
         await asyncio.to_thread(Path(name).unlink, missing_ok=True)
     return path

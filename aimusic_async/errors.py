@@ -145,26 +145,30 @@ class JobError(MusicError):
 
     job: JobInfo
     _what: ClassVar[str] = "ended without a result"
+    _left: ClassVar[str] = "task {} can be attached again"
+    _nothing_left: ClassVar[str] = "it was never sent; nothing was paid"
 
     def __init__(self, job: JobInfo, reason: str | None = None) -> None:
         """Name the `job` and the `reason`."""
         self.job = job
-        super().__init__(f"{job.key} {reason or self._what}{_attachable(job)}")
+        super().__init__(reason or self._what)
 
-
-def _attachable(job: JobInfo) -> str:
-    return f" (task {job.task_id} can be attached again)" if job.task_id else " (it was never sent; nothing was paid)"
+    def __str__(self) -> str:
+        """Tell the job, the reason, and whether the service has it; the last may be known only after the error."""
+        task = self.job.task_id
+        return f"{self.job.key} {self.args[0]} ({self._left.format(task) if task else self._nothing_left})"
 
 
 class JobFailed(JobError):
     """The service took the job and could not do it."""
 
+    _left = "task {}"
+
     def __init__(self, job: JobInfo, reason: str, *, refunded: bool | None = None) -> None:
         """Keep `refunded`: True or False as the service said, None when it did not say."""
         self.refunded = refunded
-        self.job = job
         told = {True: "; credits were refunded", False: "; credits were not refunded", None: ""}[refunded]
-        MusicError.__init__(self, f"{job.key} failed: {reason.rstrip('.')}{told} (task {job.task_id})")
+        super().__init__(job, f"failed: {reason.rstrip('.')}{told}")
 
 
 class JobTimeout(JobError):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from types import SimpleNamespace
 
-import aioresponses.core
 import aiohttp
+import aioresponses.core
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from aimusic_async import sonic
 
 
 class _ClientResponse(aiohttp.ClientResponse):
@@ -26,3 +31,60 @@ def no_key_from_outside(monkeypatch):
     """A developer's own key must not decide a test."""
     monkeypatch.delenv("AIMUSIC_API_KEY", raising=False)
     monkeypatch.delenv("AIMUSIC_BASE_URL", raising=False)
+
+
+class FakeService:
+    """A server that answers what a test scripts, and keeps what it was asked.
+
+    A step is a body (200), a `(status, body)` or `(status, body, headers)`, or an async function of the request that
+    returns one. The last step of a path goes on for ever.
+    """
+
+    def __init__(self):
+        self.steps = {}
+        self.asked = []
+
+    def script(self, path, *steps):
+        """Answer `/api/v1{path}` with these steps, one after the other."""
+        self.steps[path] = list(steps)
+
+    def times(self, path=None):
+        """When requests came, on the loop's clock."""
+        return [at for at, _, asked, _ in self.asked if path in (None, asked)]
+
+    async def handle(self, request):
+        """Answer one request."""
+        path = request.path.removeprefix("/api/v1")
+        text = await request.text()
+        self.asked.append((asyncio.get_running_loop().time(), request, path, text))
+        steps = self.steps[path]
+        step = steps.pop(0) if len(steps) > 1 else steps[0]
+        if callable(step):
+            step = await step(request)
+        if isinstance(step, web.StreamResponse):
+            return step
+        status, body, headers = (*step, {})[:3] if isinstance(step, tuple) else (200, step, {})
+        if isinstance(body, str):
+            return web.Response(status=status, text=body, headers=headers)
+        return web.json_response(body, status=status, headers=headers)
+
+
+@pytest.fixture
+async def fake():
+    """A scripted service on this machine, with its address in `.url`."""
+    service = FakeService()
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", service.handle)
+    async with TestServer(app) as server:
+        service.url = str(server.make_url("")).rstrip("/")
+        yield service
+
+
+@pytest.fixture
+def song():
+    """A function that makes a request for a song."""
+
+    def make(**fields):
+        return sonic.CreateMusic(**{"prompt": "[Verse]\nHere we go", "mv": "sonic-v5"} | fields)
+
+    return make

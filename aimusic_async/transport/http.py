@@ -102,9 +102,9 @@ class HttpTransport:
                 content = await _read(response)
                 return Reply.parse(response.status, content, retry_after=response.headers.get("Retry-After"))
         except _NOT_SENT as error:
-            raise NotSent(f"no connection to {self._settings.base_url}: {_told(error)}") from error
+            raise NotSent(f"no connection to {self._settings.base_url}: {told(error)}") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise TransportError(f"the answer to {method} {path} was lost: {_told(error)}") from error
+            raise TransportError(f"the answer to {method} {path} was lost: {told(error)}") from error
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -116,7 +116,10 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return bytes(chunks)
 
 
-def _told(error: BaseException) -> str:
+def told(error: BaseException) -> str:
+    """Return what went wrong on the network, in one short line."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"HTTP {error.status} {error.message}"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 

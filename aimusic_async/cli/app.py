@@ -1,0 +1,99 @@
+"""The commands and their options; what they do is in the modules beside this one and on the floors below."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from .. import __version__
+from ..errors import ConfigurationError, MusicError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="aimusic",
+    help="Music from the AI Music API, many songs at once. Try it without a key: aimusic demo",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+Speed = Annotated[float, typer.Option(min=0.01, max=1000, help="Service seconds in one second: 60 makes a minute one.")]
+Seed = Annotated[int, typer.Option(help="The same seed makes the same songs.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"aimusic-async {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """Take the options that every command has."""
+
+
+@app.command(epilog="Example: aimusic demo --out songs --seed 7")
+def demo(
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the audio; made when missing.")] = Path("out"),
+    speed: Speed = 60.0,
+    seed: Seed = 1,
+) -> None:
+    """Make songs, a remaster and stems in a sandbox on this machine: no key, no network, nothing paid."""
+    from .demo import run_demo  # noqa: PLC0415 - each command loads what it needs
+
+    _need_sandbox()
+    raise typer.Exit(_run(run_demo(out, speed=speed, seed=seed, console=Console())))
+
+
+@app.command(epilog="Example: aimusic sandbox --port 8787 --speed 60")
+def sandbox(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8787,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    speed: Speed = 1.0,
+    seed: Seed = 0,
+    credits: Annotated[int, typer.Option(min=0, help="Credits of the account at the start.")] = 10_000,  # noqa: A002
+) -> None:
+    """Run the stand-in for the service until Ctrl-C, for programs that you test."""
+    from .sandbox import run_sandbox  # noqa: PLC0415 - as above
+
+    _need_sandbox()
+    raise typer.Exit(
+        _run(run_sandbox(host, port, speed=speed, seed=seed, credits=credits, console=Console(soft_wrap=True)))
+    )
+
+
+def _need_sandbox() -> None:
+    missing = [name for name in ("numpy", "lameenc", "mido", "PIL") if importlib.util.find_spec(name) is None]
+    if missing:
+        _complain(f"the sandbox needs the extra `sandbox` ({', '.join(missing)}): pip install 'aimusic-async[sandbox]'")
+        raise typer.Exit(2)
+
+
+def _run(work: Coroutine[Any, Any, int]) -> int:
+    """Run a command and return its exit code; errors are one line that says what to do."""
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return INTERRUPTED
+    except ConfigurationError as error:
+        _complain(str(error))
+        return 2
+    except (MusicError, OSError) as error:
+        _complain(str(error))
+        return 1
+
+
+def _complain(text: str) -> None:
+    typer.echo(f"aimusic: {text}", err=True)

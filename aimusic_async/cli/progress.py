@@ -1,0 +1,82 @@
+"""Showing jobs as they move: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import attrs
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from ..events import Event, Events, JobChanged, JobState
+from ..jobs.job import Job
+
+_STYLES = {
+    JobState.QUEUED: "dim",
+    JobState.SENDING: "yellow",
+    JobState.SUBMITTED: "cyan",
+    JobState.SUCCEEDED: "green",
+    JobState.FAILED: "red",
+    JobState.UNKNOWN: "bold red",
+    JobState.CANCELLED: "magenta",
+    JobState.DETACHED: "magenta",
+}
+
+
+@attrs.define
+class _Row:
+    job: Job[Any]
+    since: float
+    until: float | None = None
+
+
+@attrs.define
+class Progress:
+    """Follows the jobs of a session through its events; `clock` tells the service's seconds."""
+
+    console: Console
+    clock: Callable[[], float]
+    _rows: dict[str, _Row] = attrs.field(factory=dict)
+
+    @contextmanager
+    def shown(self, events: Events) -> Iterator[None]:
+        """Show the jobs for as long as the block lasts."""
+        stop = events.listen(self._heard)
+        try:
+            if self.console.is_terminal:
+                with Live(get_renderable=self.table, console=self.console, refresh_per_second=8):
+                    yield
+            else:
+                yield
+        finally:
+            stop()
+
+    def _heard(self, event: Event) -> None:
+        if not isinstance(event, JobChanged) or not isinstance(event.job, Job):
+            return
+        row = self._rows.setdefault(event.job.key, _Row(event.job, since=self.clock()))
+        if event.job.done() and row.until is None:
+            row.until = self.clock()
+        if not self.console.is_terminal and event.state is not JobState.SENDING:
+            self.console.print(
+                f"{self.clock():6.0f} s  {event.job.key:<20} {event.state}", highlight=False, markup=False, soft_wrap=True
+            )
+
+    def table(self) -> Table:
+        """Return the table as of now."""
+        table = Table(box=None, pad_edge=False)
+        table.add_column("job")
+        table.add_column("state", min_width=10)
+        table.add_column("elapsed", justify="right")
+        table.add_column("credits", justify="right")
+        table.add_column("clips")
+        for row in tuple(self._rows.values()):
+            job, end = row.job, row.until if row.until is not None else self.clock()
+            clips = " ".join(clip.state for clip in job.clips)
+            state = f"[{_STYLES[job.state]}]{job.state}"
+            table.add_row(escape(job.key), state, f"{end - row.since:.0f} s", str(job.credits), escape(clips))
+        return table

@@ -1,0 +1,429 @@
+"""The session: one door, one limiter, nothing lost on the way out."""
+
+import asyncio
+import logging
+import traceback
+
+import pytest
+
+from aimusic_async import (
+    AuthenticationError,
+    ConfigurationError,
+    InvalidRequest,
+    JobState,
+    JobTimeout,
+    MusicError,
+    MusicSession,
+    NotSent,
+    Song,
+    SubmissionUnknown,
+    TokenBucket,
+    account,
+    sonic,
+)
+from aimusic_async.sandbox import Options, Sandbox
+
+PERIOD = TokenBucket().period
+FINISHED = {
+    "code": 200,
+    "data": [{"clip_id": "c1", "state": "succeeded"}, {"clip_id": "c2", "state": "succeeded"}],
+}
+RUNNING = {"code": 200, "data": [{"clip_id": "c1", "state": "running"}]}
+
+
+def now():
+    return asyncio.get_running_loop().time()
+
+
+@pytest.mark.looptime
+async def test_a_hundred_songs_finish_without_a_refusal_and_a_direct_call_waits_two_periods_at_most(song):
+    async with Sandbox(Options(seed=5)) as box, MusicSession.sandbox(box) as music:
+        async with music.group() as group:
+            for number in range(100):
+                group.submit(song(title=f"Song {number}"))
+            await asyncio.sleep(250)
+            asked = now()
+            suggestion = await music.run(sonic.UpsampleTags(tags="pop"))
+            waited = now() - asked
+        assert waited <= 2 * PERIOD
+        assert suggestion.upsampled_tags
+        assert len(group.results()) == 100
+        assert all(job.state is JobState.SUCCEEDED and len(job.clips) == 2 for job in group.jobs)
+        assert box.books.refusals == []
+        assert len(box.books.taken("sonic.create_music")) == 100
+        assert music.stats.refusals == 0
+        assert music.stats.requests == len(box.books.requests)
+
+
+@pytest.mark.looptime
+async def test_run_gives_the_result_with_its_type_and_the_charge_is_the_books():
+    async with Sandbox() as box, MusicSession.sandbox(box) as music:
+        before = await music.credits()
+        made = await music.run(sonic.CreateMusic(gpt_description_prompt="rain on a tin roof", mv="sonic-v5"))
+        after = await music.credits()
+        assert isinstance(made, Song)
+        assert [clip.duration is not None and clip.duration > 1 for clip in made.clips] == [True, True]
+        assert all(clip.created_at is not None and clip.created_at.tzinfo for clip in made.clips)
+        assert before.total - after.total == box.books.charged == sonic.CreateMusic.cost
+
+
+@pytest.mark.looptime
+async def test_every_kind_of_sonic_operation_works_end_to_end(song):
+    async with Sandbox(Options(seed=2)) as box, MusicSession.sandbox(box) as music:
+        first = await music.run(song())
+        clip_id, other_id = (clip.clip_id for clip in first.clips)
+        source = {"continue_clip_id": clip_id, "mv": "sonic-v5"}
+        persona = await music.run(sonic.CreatePersona(name="Alto", clip_id=clip_id))
+        tasks = [
+            sonic.ExtendMusic(**source, prompt="more", continue_at=5),
+            sonic.CoverMusic(**source, prompt="again", audio_weight=0.5),
+            sonic.PersonaMusic(persona_id=persona.persona_id, mv="sonic-v5", prompt="low"),
+            sonic.Remaster(**source, variation_category="high"),
+            sonic.Sample(
+                sample_clip_id=clip_id,
+                chop_sample_start_s=1,
+                chop_sample_end_s=4,
+                mv="sonic-v5",
+                gpt_description_prompt="lo-fi",
+            ),
+            sonic.Mashup(mashup_clip_ids=[clip_id, other_id], mv="sonic-v5", gpt_description_prompt="dance"),
+            sonic.ReplaceSection(
+                clip_id=clip_id, mv="sonic-v5", infill_start_s=1, infill_end_s=3, infill_lyrics="la", prompt="la la"
+            ),
+            sonic.StemsBasic(clip_id=clip_id),
+            sonic.StemsFull(clip_id=clip_id),
+        ]
+        async with music.group() as group:
+            for request in tasks:
+                group.submit(request)
+        assert len(group.results()) == len(tasks)
+        stems = group.results()[-2:]
+        assert sorted(stems[0].parts) == ["Instrumental", "Vocals"]
+        assert len(stems[1].parts) == 12
+        extension = group.results()[0]
+        joined = await music.run(sonic.ConcatMusic(continue_clip_id=extension.clips[0].clip_id))
+        assert len(joined.clips) == 1
+        assert (await music.run(sonic.GetBpm(clip_id=clip_id))).avg_bpm > 20
+        assert (await music.run(sonic.GetVox(clip_id=clip_id, vocal_start_s=0, vocal_end_s=10))).vox_audio_id
+        assert (await music.run(sonic.GetWav(clip_id=clip_id))).wav_url.endswith(".wav")
+        assert (await music.run(sonic.GetMidi(clip_id=clip_id))).instruments[0].notes[0].pitch in range(128)
+        timeline = await music.run(sonic.GetLyricsTimeline(clip_id=clip_id))
+        assert "".join(word.word for word in timeline.alignment) == "[Verse]\nHere we go"
+        assert box.books.refusals == []
+
+
+async def test_without_a_key_the_error_says_how_to_set_one():
+    with pytest.raises(ConfigurationError, match=r"AIMUSIC_API_KEY.*api_key="):
+        MusicSession()
+
+
+async def test_plain_http_to_a_public_host_is_refused():
+    with pytest.raises(ConfigurationError, match="plain http to music.example"):
+        MusicSession("key", "http://music.example")
+
+
+async def test_a_wrong_key_raises_an_error_that_does_not_show_it(fake):
+    fake.script("/get-credits", (401, {"type": "unauthorized", "error": "Invalid API key."}))
+    secret = "s3cr3t-k3y"
+    async with MusicSession(secret, fake.url) as music:
+        with pytest.raises(AuthenticationError) as caught:
+            await music.credits()
+        shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value) + repr(vars(caught.value))
+        assert secret not in shown
+        assert secret not in repr(music)
+        assert secret not in repr(music._settings)
+    assert fake.asked[0][1].headers["Authorization"] == f"Bearer {secret}"
+
+
+@pytest.mark.looptime
+async def test_bad_input_never_reaches_the_service(fake, song):
+    async with MusicSession("key", fake.url) as music:
+        with pytest.raises(InvalidRequest):
+            await music.run(song(title="x" * 81))
+    assert fake.asked == []
+
+
+@pytest.mark.looptime
+async def test_cancelling_a_queued_job_sends_nothing(song):
+    async with Sandbox() as box, MusicSession.sandbox(box) as music:
+        first, second = music.submit(song()), music.submit(song())
+        await first.accepted()
+        assert second.cancel()
+        with pytest.raises(MusicError, match="never sent"):
+            await second
+        await first
+        assert second.state is JobState.CANCELLED
+        assert not second.cancel()
+        assert len(box.books.taken()) == 1
+
+
+@pytest.mark.looptime
+async def test_cancelling_in_mid_post_still_learns_the_task_id(fake, song):
+    async def slowly(_request):
+        await asyncio.sleep(20)
+        return {"message": "success", "task_id": "t-1"}
+
+    fake.script("/sonic/create", slowly)
+    async with MusicSession("key", fake.url) as music:
+        job = music.submit(song())
+        await asyncio.sleep(5)
+        assert job.state is JobState.SENDING
+        job.cancel()
+        assert await job.accepted() == "t-1"
+        with pytest.raises(MusicError, match="t-1 can be attached again"):
+            await job
+        assert job.state is JobState.DETACHED
+        assert job.credits == 10
+        await asyncio.sleep(100)
+    assert len(fake.asked) == 1  # nobody asks about it any more
+
+
+@pytest.mark.looptime
+async def test_a_timed_out_job_can_be_attached_again(song):
+    async with Sandbox(Options(durations={"sonic": 120})) as box, MusicSession.sandbox(box) as music:
+        job = music.submit(song(), timeout=30)
+        await job.accepted()
+        accepted = now()
+        with pytest.raises(JobTimeout) as caught:
+            await job
+        assert now() - accepted == pytest.approx(30, abs=0.1)
+        assert job.state is JobState.DETACHED
+        again = music.attach(sonic.CreateMusic, caught.value.job.task_id)
+        assert len((await again).clips) == 2
+        assert len(box.books.taken()) == 1
+
+
+@pytest.mark.looptime
+async def test_a_timeout_counts_from_acceptance_not_from_queueing(song):
+    async with Sandbox(Options(durations={"sonic": 20})) as box, MusicSession.sandbox(box) as music:
+        for _ in range(40):
+            music.submit(song())
+        await music.submit(song(), timeout=60)  # it waits two minutes for its token
+        assert box.books.refusals == []
+
+
+@pytest.mark.looptime
+async def test_cancelling_the_wait_leaves_the_job_alone(song):
+    async with MusicSession.sandbox(speed=1) as music:
+        job = music.submit(song())
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(5):
+                await job
+        assert isinstance(await job, Song)
+
+
+@pytest.mark.looptime
+async def test_cancelling_run_gives_its_job_up(song):
+    async with Sandbox(Options(durations={"sonic": 100})) as box, MusicSession.sandbox(box) as music:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(10):
+                await music.run(song())
+        seen = len(box.books.requests)
+        await asyncio.sleep(200)
+        assert len(box.books.requests) == seen
+
+
+@pytest.mark.looptime
+async def test_an_answer_lost_after_sending_is_never_sent_again(fake, song):
+    async def drop(request):
+        request.transport.close()
+        await asyncio.sleep(1)
+
+    fake.script("/sonic/create", drop)
+    async with MusicSession("key", fake.url) as music:
+        job = music.submit(song())
+        with pytest.raises(SubmissionUnknown) as caught:
+            await job
+        assert caught.value.job is job
+        assert job.state is JobState.UNKNOWN
+        await asyncio.sleep(300)
+    assert len(fake.asked) == 1
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    "answer", [(500, {"error": "Internal Server Error."}), (502, "<html>Bad gateway</html>"), {"message": "success"}]
+)
+async def test_an_answer_that_does_not_say_whether_it_was_taken_is_never_sent_again(fake, song, answer):
+    fake.script("/sonic/create", answer)
+    async with MusicSession("key", fake.url) as music:
+        with pytest.raises(SubmissionUnknown):
+            await music.run(song())
+    assert len(fake.asked) == 1
+
+
+@pytest.mark.looptime
+async def test_a_refused_request_waits_and_goes_first_again(fake, song):
+    fake.script("/sonic/create", (429, {"type": "rate_limit", "error": "slow down"}, {"Retry-After": "40"}), {"task_id": "t"})
+    fake.script("/sonic/task/t", FINISHED)
+    async with MusicSession("key", fake.url) as music:
+        first, second = music.submit(song(title="first")), music.submit(song(title="second"))
+        await asyncio.gather(first, second)
+        assert music.stats.refusals == 1
+    sent = [(at, text) for at, _, path, text in fake.asked if path == "/sonic/create"]
+    assert sent[1][0] - sent[0][0] >= 40
+    assert ["first" in text for _, text in sent] == [True, True, False]
+
+
+@pytest.mark.looptime
+async def test_refusals_without_a_word_make_the_pauses_grow(fake):
+    fake.script("/get-credits", *[(429, {"type": "rate_limited"})] * 4, {"credits": 1})
+    async with MusicSession("key", fake.url) as music:
+        assert (await music.credits()).total == 1
+    times = fake.times()
+    gaps = [late - early for early, late in zip(times, times[1:], strict=False)]
+    assert gaps == sorted(gaps)
+    assert gaps[-1] >= 3 * gaps[0]
+
+
+@pytest.mark.looptime
+async def test_polls_survive_faults_of_the_service(fake, song):
+    fake.script("/sonic/create", {"task_id": "t"})
+    fake.script(
+        "/sonic/task/t",
+        (202, {"type": "not_ready", "error": "Task is still processing."}),
+        (500, "<html>oops</html>"),
+        (429, {"type": "rate_limit"}),
+        RUNNING,
+        (400, {"type": "validation_error", "error": "task not found."}),
+        FINISHED,
+    )
+    async with MusicSession("key", fake.url) as music:
+        assert len((await music.run(song())).clips) == 2
+    assert len(fake.times("/sonic/create")) == 1
+
+
+@pytest.mark.looptime
+async def test_without_a_connection_the_request_is_tried_again_then_reported_as_not_sent(song):
+    async with MusicSession("key", "http://127.0.0.1:9") as music:
+        started = now()
+        with pytest.raises(NotSent, match="no connection"):
+            await music.run(song())
+        assert 60 < now() - started < 300
+
+
+@pytest.mark.looptime
+async def test_a_task_that_never_ends_is_given_up_after_an_hour(fake, song):
+    fake.script("/sonic/create", {"task_id": "t"})
+    fake.script("/sonic/task/t", RUNNING)
+    async with MusicSession("key", fake.url) as music:
+        with pytest.raises(JobTimeout, match="still runs after 3600 seconds"):
+            await music.run(song())
+
+
+@pytest.mark.looptime
+async def test_leaving_the_session_detaches_what_runs_cancels_what_waits_and_warns_once(song, caplog):
+    async with Sandbox(Options(durations={"sonic": 100})) as box:
+        async with MusicSession.sandbox(box) as music:
+            sent, waiting, also_waiting = (music.submit(song()) for _ in range(3))
+            await sent.accepted()
+        assert [job.state for job in (sent, waiting, also_waiting)] == [JobState.DETACHED, *[JobState.CANCELLED] * 2]
+        warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+        assert len(warnings) == 1
+        assert sent.task_id in warnings[0].getMessage()
+        assert "2 never sent" in warnings[0].getMessage()
+        assert len(box.books.taken()) == 1
+        with pytest.raises(MusicError, match="not open"):
+            music.submit(song())
+
+
+@pytest.mark.looptime
+async def test_leaving_in_mid_post_waits_for_the_task_id(fake, song):
+    async def slowly(_request):
+        await asyncio.sleep(20)
+        return {"task_id": "t-9"}
+
+    fake.script("/sonic/create", slowly)
+    async with MusicSession("key", fake.url) as music:
+        job = music.submit(song())
+        await asyncio.sleep(1)
+    assert (job.task_id, job.state) == ("t-9", JobState.DETACHED)
+
+
+@pytest.mark.looptime
+async def test_a_session_may_be_entered_and_left_in_different_tasks(song):
+    async with Sandbox() as box:
+        manager = MusicSession.sandbox(box)
+        music = await asyncio.create_task(manager.__aenter__())
+        assert isinstance(await music.run(song()), Song)
+        await asyncio.create_task(manager.__aexit__(None, None, None))
+
+
+@pytest.mark.looptime
+async def test_a_session_cannot_be_opened_twice_at_once():
+    async with MusicSession("key") as music:
+        with pytest.raises(MusicError, match="open already"):
+            await music.__aenter__()
+
+
+async def test_a_closed_session_says_how_to_open_it(song):
+    with pytest.raises(MusicError, match="async with"):
+        MusicSession("key").submit(song())
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("operation", "task_id", "field"),
+    [(sonic.GetBpm, "t", "operation"), (sonic.CreateMusic, " ", "task_id"), (sonic.CreateMusic, "../x", "task_id")],
+)
+async def test_attaching_nonsense_is_refused_before_anything_is_sent(fake, operation, task_id, field):
+    async with MusicSession("key", fake.url) as music:
+        with pytest.raises(InvalidRequest) as caught:
+            music.attach(operation, task_id)
+        assert caught.value.field == field
+    assert fake.asked == []
+
+
+@pytest.mark.looptime
+async def test_attaching_an_unknown_task_ends_as_not_found():
+    async with Sandbox() as box, MusicSession.sandbox(box) as music:
+        with pytest.raises(MusicError, match="task not found"):
+            await music.attach(sonic.StemsFull, "no-such-task")
+
+
+@pytest.mark.looptime
+async def test_the_poll_interval_is_the_services_unless_the_user_says_otherwise(fake, song):
+    fake.script("/sonic/create", {"task_id": "t"})
+    fake.script("/sonic/task/t", RUNNING, RUNNING, FINISHED)
+    for given, least in ((None, 15), (4.0, 4)):
+        fake.asked.clear()
+        fake.script("/sonic/task/t", RUNNING, RUNNING, FINISHED)
+        async with MusicSession("key", fake.url, poll_interval=given) as music:
+            await music.run(song())
+        times = fake.times()
+        gaps = [late - early for early, late in zip(times, times[1:], strict=False)]
+        assert all(least <= gap < least + 2 for gap in gaps)
+
+
+@pytest.mark.looptime
+async def test_seconds_of_a_fast_sandbox_are_the_services(song):
+    async with Sandbox(Options(speed=60, durations={"sonic": 300})) as box, MusicSession.sandbox(box) as music:
+        job = music.submit(song(), timeout=120)
+        await job.accepted()
+        accepted = now()
+        with pytest.raises(JobTimeout):
+            await job
+        assert now() - accepted == pytest.approx(2, abs=0.1)
+
+
+@pytest.mark.looptime
+async def test_two_sessions_that_share_a_limiter_share_the_limit(song):
+    async with Sandbox() as box:
+        limiter = TokenBucket()
+        async with (
+            MusicSession(box.key, box.url, limiter=limiter) as one,
+            MusicSession(box.key, box.url, limiter=limiter) as two,
+        ):
+            await asyncio.gather(*(music.run(song()) for music in (one, two) for _ in range(5)))
+        assert box.books.refusals == []
+
+
+@pytest.mark.looptime
+async def test_a_users_own_http_session_is_used_and_left_open(fake):
+    import aiohttp
+
+    fake.script("/get-credits", {"credits": 7, "extra_credits": 1})
+    async with aiohttp.ClientSession() as http:
+        async with MusicSession("key", fake.url, http=http) as music:
+            assert (await music.run(account.GetCredits())).total == 8
+        assert not http.closed

@@ -1,0 +1,222 @@
+"""The token bucket: never two too close, first come first served, no token lost."""
+
+import asyncio
+import random
+
+import looptime
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aimusic_async import ConfigurationError, TokenBucket
+
+PERIOD = 3.0
+
+
+def exact(capacity=1, rate=1 / PERIOD):
+    return TokenBucket(rate, capacity, margin=0)
+
+
+def virtual(coroutine_function, *args):
+    """Run on a fresh loop with virtual time."""
+    with asyncio.Runner(loop_factory=looptime.new_event_loop, debug=True) as runner:
+        return runner.run(coroutine_function(*args))
+
+
+@pytest.mark.looptime
+async def test_the_first_token_is_there_at_once_and_the_next_after_a_period():
+    bucket, clock = exact(), asyncio.get_running_loop().time
+    for _ in range(4):
+        await bucket.acquire()
+    assert clock() == pytest.approx(9.0, abs=0.01)
+    assert clock() >= 9.0
+
+
+@pytest.mark.looptime
+async def test_the_margin_makes_each_period_longer_by_two_percent_and_at_least_fifty_milliseconds():
+    clock = asyncio.get_running_loop().time
+    for bucket, period in [
+        (TokenBucket(1 / 3), 3.06),
+        (TokenBucket(20), 0.1),
+        (TokenBucket(1 / 3, margin=0.5), 3.5),
+    ]:
+        await bucket.acquire()
+        started = clock()
+        await bucket.acquire()
+        assert clock() - started == pytest.approx(period, abs=0.002)
+        assert bucket.period == pytest.approx(period)
+
+
+@pytest.mark.looptime
+async def test_after_a_quiet_time_capacity_tokens_go_at_once_and_no_more():
+    bucket, clock = exact(capacity=3), asyncio.get_running_loop().time
+    await asyncio.sleep(1000)
+    started = clock()
+    for _ in range(3):
+        await bucket.acquire()
+    assert clock() == started
+    await bucket.acquire()
+    assert clock() - started == pytest.approx(PERIOD, abs=0.002)
+
+
+@pytest.mark.looptime
+async def test_waiters_are_served_in_the_order_in_which_they_came_even_past_newcomers():
+    bucket, served = exact(), []
+
+    async def want(name, after):
+        await asyncio.sleep(after)
+        await bucket.acquire()
+        served.append(name)
+
+    await asyncio.gather(*(want(number, after=number * 0.7) for number in range(12)))
+    assert served == list(range(12))
+
+
+@pytest.mark.looptime
+async def test_a_cancelled_waiter_gives_its_place_and_its_token_to_the_next():
+    bucket, clock = exact(), asyncio.get_running_loop().time
+    await bucket.acquire()
+    first = asyncio.create_task(bucket.acquire())
+    second = asyncio.create_task(bucket.acquire())
+    await asyncio.sleep(1)
+    first.cancel()
+    await second
+    assert clock() == pytest.approx(PERIOD, abs=0.01)
+    assert first.cancelled()
+
+
+@pytest.mark.looptime
+async def test_nothing_is_granted_before_the_end_of_a_pause_and_a_shorter_pause_does_not_shorten_it():
+    bucket, clock = exact(), asyncio.get_running_loop().time
+    waiter = asyncio.create_task(bucket.acquire())
+    bucket.pause_until(clock() + 30)
+    bucket.pause_until(clock() + 5)
+    await waiter
+    assert clock() == pytest.approx(30, abs=0.01)
+    await bucket.acquire()
+    assert clock() == pytest.approx(33, abs=0.01)
+
+
+@pytest.mark.looptime
+async def test_a_token_that_was_given_back_goes_to_the_waiter_at_once():
+    bucket, clock = exact(), asyncio.get_running_loop().time
+    token = await bucket.acquire()
+    waiter = asyncio.create_task(bucket.acquire())
+    await asyncio.sleep(1)
+    token.give_back()
+    token.give_back()  # twice is once
+    await waiter
+    assert clock() == pytest.approx(1, abs=0.01)
+    await bucket.acquire()
+    assert clock() == pytest.approx(1 + PERIOD, abs=0.01)
+
+
+@pytest.mark.looptime
+async def test_a_late_returned_token_does_not_let_two_requests_follow_each_other_too_closely():
+    bucket, clock = exact(), asyncio.get_running_loop().time
+    held = await bucket.acquire()
+    await bucket.acquire()
+    used = clock()
+    held.give_back()
+    await bucket.acquire()
+    assert clock() - used == pytest.approx(PERIOD, abs=0.01)
+
+
+@pytest.mark.looptime
+async def test_a_token_counts_from_when_it_is_spent():
+    bucket, clock = exact(), asyncio.get_running_loop().time
+    token = await bucket.acquire()
+    await asyncio.sleep(2)
+    token.spent()
+    await bucket.acquire()
+    assert clock() == pytest.approx(2 + PERIOD, abs=0.01)
+
+
+@pytest.mark.parametrize("bad", [{"rate": 0}, {"rate": -1}, {"rate": float("nan")}, {"capacity": 0}, {"capacity": 1.5}])
+def test_senseless_settings_are_refused(bad):
+    with pytest.raises(ConfigurationError, match=next(iter(bad))):
+        TokenBucket(**bad)
+
+
+def test_a_negative_margin_is_refused():
+    with pytest.raises(ConfigurationError, match="margin"):
+        TokenBucket(1, margin=-0.1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    capacity=st.integers(1, 4),
+    arrivals=st.lists(
+        st.tuples(
+            st.floats(0, 40),  # when somebody comes
+            st.one_of(st.none(), st.floats(0, 25)),  # when they lose patience
+            st.sampled_from(["spend", "give back", "hold and spend", "say nothing"]),
+        ),
+        min_size=1,
+        max_size=25,
+    ),
+    pause=st.one_of(st.none(), st.tuples(st.floats(0, 30), st.floats(0, 20))),
+)
+def test_whoever_comes_and_goes_no_window_sees_more_than_the_rate_and_no_token_is_lost(capacity, arrivals, pause):
+    async def play():
+        bucket, clock = exact(capacity), asyncio.get_running_loop().time
+        used, order = [], []
+
+        async def want(number, after, patience, manner):
+            await asyncio.sleep(after)
+            order.append(number)
+            try:
+                async with asyncio.timeout(patience):
+                    token = await bucket.acquire()
+            except TimeoutError:
+                return None
+            if manner == "give back":
+                token.give_back()
+                return None
+            if manner == "hold and spend":
+                await asyncio.sleep(0.5)
+                token.spent()
+            elif manner == "spend":
+                token.spent()
+            used.append(clock())
+            return number
+
+        async def pauses():
+            if pause is not None:
+                await asyncio.sleep(pause[0])
+                bucket.pause_until(clock() + pause[1])
+
+        await asyncio.gather(pauses(), *(want(number, *arrival) for number, arrival in enumerate(arrivals)))
+        idle = clock() + 1000
+        await asyncio.sleep(1000)
+        full = [await bucket.acquire() for _ in range(capacity)]
+        return used, clock() - idle, len(full)
+
+    used, waited, _ = virtual(play)
+    used.sort()
+    for early, late in zip(used, used[capacity:], strict=False):
+        assert late - early >= PERIOD - 1e-6
+    assert waited == pytest.approx(0, abs=1e-6)  # after a quiet time the bucket is full again: nothing leaked
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), count=st.integers(2, 40))
+def test_those_who_stay_are_served_first_come_first_served_whoever_leaves(seed, count):
+    async def play():
+        bucket, dice, served = exact(), random.Random(seed), []
+
+        async def want(number):
+            await bucket.acquire()
+            served.append(number)
+
+        tasks = []
+        for number in range(count):
+            tasks.append(asyncio.create_task(want(number)))
+            await asyncio.sleep(dice.choice([0, 0, 0.1, 2.9]))
+            if dice.random() < 0.3:
+                dice.choice(tasks).cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return served
+
+    served = virtual(play)
+    assert served == sorted(served)
