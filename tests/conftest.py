@@ -15,6 +15,11 @@ from aiohttp.test_utils import TestServer
 from aimusic_async import sonic
 
 
+def pytest_configure():
+    """Say that this thread has no event loop: else Python 3.11 to 3.13 makes one for whoever asks, which nobody closes."""
+    asyncio.set_event_loop(None)
+
+
 class _ClientResponse(aiohttp.ClientResponse):
     """aiohttp 3.14 made `stream_writer` a required argument of its responses; aioresponses 0.7.9 does not pass it."""
 

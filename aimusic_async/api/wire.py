@@ -145,7 +145,7 @@ def _read_data(cls: type[Request[R]], task_id: str, fields: Mapping[str, Any]) -
     if issubclass(result_type, Clips):
         return _read_clips(result_type, task_id, fields, data if isinstance(data, list) else [])
     one = data[0] if isinstance(data, list) and data else data
-    if not isinstance(one, dict) or _running(one):
+    if not isinstance(one, dict) or not one or _running(one):
         return Progress(state=TaskState.RUNNING, raw=fields)
     return Progress(state=TaskState.SUCCEEDED, result=_reader().structure(one, result_type), raw=fields)
 

@@ -21,7 +21,7 @@ class Duration:
         """Return the chance that a task still runs at `age` seconds."""
         if age <= 0 or self.median <= 0:
             return 1.0 if age <= 0 else 0.0
-        return 0.5 * math.erfc(math.log(age / self.median) / (self.sigma * math.sqrt(2)))
+        return 0.5 * math.erfc((math.log(age) - math.log(self.median)) / (self.sigma * math.sqrt(2)))
 
     def finished(self, *, since: float, age: float) -> float:
         """Return the chance that a task that ran at the age of `since` is done at `age` (both in seconds)."""

@@ -1,0 +1,144 @@
+"""The front door: what every API request passes, whatever it asks: key, rate limit, body, books."""
+
+import json
+import logging
+import math
+from asyncio import sleep
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NoReturn
+
+from aiohttp import web
+from attrs import define, field
+
+from aimusic_async.sandbox import texts
+from aimusic_async.sandbox.books import Request
+from aimusic_async.sandbox.desk import Operation, Platform, World
+from aimusic_async.sandbox.limit import Limit
+from aimusic_async.sandbox.texts import Answer
+
+Serve = Callable[[web.Request, Request, str], Awaitable[Answer]]
+"""Request, its entry in the books, the caller's key → the answer."""
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_log = logging.getLogger(__name__)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+@define
+class Door:
+    """Makes web handlers that check in the service's order, and write everything down."""
+
+    world: World
+    limit: Limit = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.limit = Limit(self.world.options.period / self.world.options.speed)
+
+    def operations(self, platform: Platform, path: str) -> Handler:
+        """The handler of an address that takes POSTs."""
+        here = [operation for operation in platform.operations if operation.path == path]
+        label = here[0].name if len(here) == 1 else path.strip("/").replace("/", ".")
+        return self._handler(label, lambda request, entry, key: self._post(platform, here, request, entry, key))
+
+    async def _post(
+        self, platform: Platform, here: Sequence[Operation], request: web.Request, entry: Request, key: str
+    ) -> Answer:
+        self._open(platform)
+        body = await self._body(request)
+        chooser = platform.choosers.get(here[0].path)
+        operation = chooser(body, self.world.options) if chooser else here[0]
+        entry.operation = operation.name
+        answer, entry.task_id = await self.world.serve(key, entry.at, operation, body)
+        if answer.after:
+            await sleep(answer.after)
+        return answer
+
+    def tasks(self, platform: Platform) -> Handler:
+        """The handler that shows a platform's tasks."""
+
+        async def show(request: web.Request, entry: Request, key: str) -> Answer:
+            self._open(platform)
+            entry.task_id = task_id = request.match_info.get("task_id")
+            if not task_id:
+                raise texts.invalid(texts.TASK_ID_MISSING)
+            task = self.world.shelf.task(key, platform.family, task_id) if platform.family else None
+            if task is None or platform.view is None:
+                raise platform.task_missing(self.world.options)
+            return platform.view(self.world, task, entry.at)
+
+        return self._handler(f"{platform.family}.task", show)
+
+    def _open(self, platform: Platform) -> None:
+        if refusal := platform.switch(self.world.options):
+            raise refusal
+
+    def credits(self) -> Handler:
+        """The handler that tells the balance."""
+
+        async def tell(_request: web.Request, entry: Request, key: str) -> Answer:
+            subscription, extra = self.world.accounts[key].pots(entry.at)
+            return Answer(body={"credits": subscription, "extra_credits": extra})
+
+        return self._handler("account.get_credits", tell)
+
+    def nothing(self) -> Handler:
+        """The handler of addresses that do not exist."""
+
+        async def refuse(_request: web.Request, _entry: Request, _key: str) -> Answer:
+            raise texts.not_found(texts.NO_ENDPOINT)
+
+        return self._handler("unknown", refuse)
+
+    def _handler(self, label: str, serve: Serve) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            entry = Request(method=request.method, path=request.path, operation=label, at=self.world.now())
+            self.world.books.requests.append(entry)
+            try:
+                entry.key = key = self._key(request)
+                self._admit(request, key, entry.at)
+                answer = await serve(request, entry, key)
+            except texts.Refusal as no:
+                answer = no.answer(self.world.options.error_body)
+            except Exception:  # noqa: BLE001  # a mistake of the sandbox is a 500, as everywhere
+                _log.exception("the sandbox failed to answer %s %s", request.method, request.path)
+                answer = texts.Refusal(500, "server_error", texts.SERVER_ERROR).answer(self.world.options.error_body)
+            entry.status = answer.status
+            return web.json_response(answer.body, status=answer.status, headers=answer.headers)
+
+        return handle
+
+    def _key(self, request: web.Request) -> str:
+        given = request.headers.get("Authorization")
+        if not given:
+            raise texts.unauthorized(texts.NO_AUTHORIZATION)
+        scheme, _, key = given.partition(" ")
+        if scheme != "Bearer" or not key.strip():
+            raise texts.unauthorized(texts.BAD_AUTHORIZATION)
+        if key not in self.world.accounts:
+            raise texts.unauthorized(texts.UNKNOWN_KEY)
+        return key
+
+    def _admit(self, request: web.Request, key: str, now: float) -> None:
+        options = self.world.options
+        if options.count == "posts" and request.method != "POST":
+            return
+        wait = self.limit.wait(key, now)
+        if wait:
+            refusal = texts.Refusal(429, options.rate_limit_type, texts.RATE_LIMIT)
+            if options.retry_after:
+                refusal.headers["Retry-After"] = str(math.ceil(wait))
+            raise refusal
+
+    async def _body(self, request: web.Request) -> dict[str, Any]:
+        if request.content_type != "application/json":
+            raise texts.invalid(texts.BODY_NOT_JSON)
+        try:
+            body = json.loads(await request.read(), parse_constant=_no_constant)
+        except (ValueError, web.HTTPRequestEntityTooLarge):
+            raise texts.invalid(texts.BODY_NOT_JSON) from None
+        if not isinstance(body, dict):
+            raise texts.invalid(texts.BODY_NOT_JSON)
+        return body

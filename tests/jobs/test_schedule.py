@@ -1,0 +1,188 @@
+"""The schedule: what the next token is worth most for."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aimusic_async.jobs.durations import Duration
+from aimusic_async.jobs.schedule import Kind, Schedule
+
+USUAL = Duration(90.0)
+
+
+def watched(schedule, job, *, accepted=0.0, interval=15.0, duration=USUAL):
+    schedule.watch(job, accepted=accepted, interval=interval, duration=duration)
+
+
+def taken(schedule, now):
+    choice = schedule.take(now)
+    return choice and (choice.kind, choice.job)
+
+
+def test_an_empty_schedule_has_nothing_and_never_will():
+    schedule = Schedule()
+    assert schedule.take(0) is None
+    assert schedule.due_at(0) is None
+
+
+def test_a_direct_call_goes_before_submits_and_polls():
+    schedule = Schedule()
+    schedule.add("song", Kind.SUBMIT)
+    watched(schedule, "old")
+    schedule.add("call", Kind.CALL)
+    assert taken(schedule, 500) == (Kind.CALL, "call")
+
+
+def test_submits_keep_their_order():
+    schedule = Schedule()
+    for name in "abc":
+        schedule.add(name, Kind.SUBMIT)
+    assert [taken(schedule, 0)[1] for _ in "abc"] == ["a", "b", "c"]
+
+
+def test_a_submit_goes_before_an_unlikely_poll_and_after_a_likely_one():
+    schedule = Schedule()
+    watched(schedule, "running")
+    schedule.add("song", Kind.SUBMIT)
+    assert USUAL.finished(since=0, age=30) < 0.5 < 0.9 < USUAL.finished(since=0, age=250)
+    assert taken(schedule, 30) == (Kind.SUBMIT, "song")
+    schedule.add("song", Kind.SUBMIT)
+    assert taken(schedule, 250) == (Kind.POLL, "running")
+
+
+def test_the_likeliest_of_the_polls_goes_first():
+    schedule = Schedule()
+    watched(schedule, "young", accepted=200)
+    watched(schedule, "old", accepted=100)
+    watched(schedule, "seen", accepted=0)
+    schedule.looked("seen", 240)
+    assert taken(schedule, 260) == (Kind.POLL, "old")
+
+
+def test_a_task_is_not_looked_at_again_within_its_interval():
+    schedule = Schedule()
+    watched(schedule, "task", interval=15)
+    assert schedule.take(14.9) is None
+    assert schedule.due_at(3) == 15
+    assert taken(schedule, 15) == (Kind.POLL, "task")
+    assert schedule.take(16) is None  # it is being looked at
+    assert schedule.due_at(16) is None
+    schedule.looked("task", 17)
+    assert schedule.due_at(18) == 32
+
+
+def test_without_a_backlog_no_token_waits_for_a_better_moment():
+    schedule = Schedule()
+    watched(schedule, "task", interval=15)
+    assert schedule.due_at(0) == 15
+
+
+def test_a_refused_request_goes_before_all_others_of_its_kind():
+    schedule = Schedule()
+    for name in "ab":
+        schedule.add(name, Kind.SUBMIT)
+    assert taken(schedule, 0)[1] == "a"
+    schedule.again("a", Kind.SUBMIT, not_before=0)
+    assert taken(schedule, 1)[1] == "a"
+
+
+def test_a_delayed_request_waits_and_the_others_go_on():
+    schedule = Schedule()
+    schedule.again("late", Kind.SUBMIT, not_before=10)
+    assert schedule.due_at(0) == 10
+    schedule.add("now", Kind.SUBMIT)
+    assert schedule.due_at(0) == 0
+    assert taken(schedule, 0)[1] == "now"
+    assert schedule.take(9) is None
+    assert taken(schedule, 10)[1] == "late"
+
+
+def test_a_failed_look_is_repeated_when_it_is_said():
+    schedule = Schedule()
+    watched(schedule, "task")
+    schedule.take(100)
+    schedule.not_looked("task", not_before=101)
+    assert schedule.due_at(100) == 101
+
+
+def test_an_attached_task_may_be_looked_at_at_once():
+    schedule = Schedule()
+    watched(schedule, "task", accepted=50)
+    schedule.look_now("task")
+    assert taken(schedule, 50) == (Kind.POLL, "task")
+
+
+@pytest.mark.parametrize("where", ["line", "later", "watched"])
+def test_a_dropped_job_is_gone_wherever_it_stood(where):
+    schedule = Schedule()
+    match where:
+        case "line":
+            schedule.add("job", Kind.SUBMIT)
+        case "later":
+            schedule.again("job", Kind.CALL, not_before=5)
+        case "watched":
+            watched(schedule, "job")
+    schedule.drop("job")
+    assert schedule.due_at(0) is None
+    assert schedule.take(1000) is None
+    schedule.looked("job", 5)  # a look that was under way comes back: nothing to say about it any more
+    schedule.not_looked("job", not_before=5)
+    assert schedule.due_at(0) is None
+
+
+def test_a_stream_of_direct_calls_does_not_starve_a_batch():
+    schedule, now, kinds = Schedule(), 0.0, []
+    for number in range(50):
+        schedule.add(f"song {number}", Kind.SUBMIT)
+    for number in range(200):
+        schedule.add(f"call {number}", Kind.CALL)
+        kinds.append(schedule.take(now).kind)
+        now += 3.0
+    share = kinds.count(Kind.SUBMIT) / len(kinds)
+    assert 0.05 < share < 0.25
+
+
+@given(seed=st.integers(0, 10**6))
+def test_nothing_is_lost_or_done_twice_whatever_happens(seed):
+    dice, schedule, now = random.Random(seed), Schedule(), 0.0
+    waiting, running, done = set(), set(), set()
+    for number in range(60):
+        now += dice.choice([0.0, 1.0, 3.0, 20.0])
+        job = f"job {number}"
+        schedule.add(job, dice.choice([Kind.SUBMIT, Kind.CALL]))
+        waiting.add(job)
+        if dice.random() < 0.2:
+            gone = dice.choice(sorted(waiting | running))
+            schedule.drop(gone)
+            waiting.discard(gone)
+            running.discard(gone)
+        if (choice := schedule.take(now)) is None:
+            continue
+        if choice.kind is Kind.POLL:
+            assert choice.job in running
+            if dice.random() < 0.5:
+                running.remove(choice.job)
+                done.add(choice.job)
+                schedule.drop(choice.job)
+            else:
+                schedule.looked(choice.job, now)
+        else:
+            waiting.remove(choice.job)
+            if dice.random() < 0.2:
+                schedule.again(choice.job, choice.kind, not_before=now + 5)
+                waiting.add(choice.job)
+            else:
+                running.add(choice.job)
+                watched(schedule, choice.job, accepted=now)
+    while (due := schedule.due_at(now)) is not None:
+        now = max(now, due) + 3.0
+        choice = schedule.take(now)
+        if choice.kind is Kind.POLL:
+            running.remove(choice.job)
+            schedule.drop(choice.job)
+        else:
+            waiting.remove(choice.job)
+    assert not waiting
+    assert not running
