@@ -1,4 +1,4 @@
-"""`nox` runs what CI runs: tests on every Python found, lint and types. `nox -s bench` and `nox -s demo` show numbers."""
+"""`nox` runs what CI runs, on every Python found: tests, lint, types. `nox -s bench` and `nox -s demo` show numbers."""
 
 from __future__ import annotations
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import tempfile
+import secrets
 import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
@@ -54,15 +53,15 @@ async def _fetch(http: aiohttp.ClientSession, clip: Clip, folder: Path) -> Path:
     if not url.startswith(("https://", "http://")):
         raise TransportError(f"clip {clip.clip_id} has no audio to download (state {clip.state})")
     path = folder / file_name(clip)
-    descriptor, name = await asyncio.to_thread(tempfile.mkstemp, prefix=".", suffix=".part", dir=folder)
+    unfinished = folder / f".{secrets.token_hex(8)}.part"
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with await asyncio.to_thread(unfinished.open, "xb") as file:
             await _stream(http, url, file.write)
-        await asyncio.to_thread(os.replace, name, path)
+        await asyncio.to_thread(unfinished.replace, path)
     except (aiohttp.ClientError, TimeoutError) as error:
         raise TransportError(f"clip {clip.clip_id} could not be downloaded: {told(error)}") from error
     finally:
-        await asyncio.to_thread(Path(name).unlink, missing_ok=True)
+        unfinished.unlink(missing_ok=True)  # in the loop's own thread: nothing can be awaited in a cancelled task
     return path
 
 
@@ -75,10 +74,15 @@ async def _stream(http: aiohttp.ClientSession, url: str, write: Callable[[bytes]
 
 
 def file_name(clip: Clip) -> str:
-    """Return `Title [id].mp3`, harmless on every file system: a title is somebody else's text."""
+    """Return `Title [beginning of the id].mp3`, harmless on every file system: a title is somebody else's text."""
     suffix = PurePosixPath(URL(clip.audio_url or "").path).suffix.lower()
-    title = _harmless(clip.title or "untitled")[:80].rstrip(" .") or "untitled"
-    return f"{title} [{_harmless(clip.clip_id)[:40]}]{suffix if suffix in _SUFFIXES else '.mp3'}"
+    title = _cut(_harmless(clip.title or ""), 180) or "untitled"
+    return f"{title} [{_harmless(clip.clip_id)[:8]}]{suffix if suffix in _SUFFIXES else '.mp3'}"
+
+
+def _cut(text: str, most: int) -> str:
+    """Cut a text to `most` bytes: file systems count those, and allow 255."""
+    return text.encode()[:most].decode(errors="ignore").rstrip(" .")
 
 
 def _harmless(text: str) -> str:

@@ -16,7 +16,7 @@ from aimusic_async import sonic
 
 
 def pytest_configure():
-    """Say that this thread has no event loop: else Python 3.11 to 3.13 makes one for whoever asks, which nobody closes."""
+    """Say that this thread has no loop: else Python up to 3.13 makes one for whoever asks, and nobody closes it."""
     asyncio.set_event_loop(None)
 
 

@@ -1,6 +1,7 @@
 """The session: one door, one limiter, nothing lost on the way out."""
 
 import asyncio
+import itertools
 import logging
 import traceback
 
@@ -118,7 +119,7 @@ async def test_without_a_key_the_error_says_how_to_set_one():
 
 
 async def test_plain_http_to_a_public_host_is_refused():
-    with pytest.raises(ConfigurationError, match="plain http to music.example"):
+    with pytest.raises(ConfigurationError, match=r"plain http to music\.example"):
         MusicSession("key", "http://music.example")
 
 
@@ -254,7 +255,9 @@ async def test_an_answer_that_does_not_say_whether_it_was_taken_is_never_sent_ag
 
 @pytest.mark.looptime
 async def test_a_refused_request_waits_and_goes_first_again(fake, song):
-    fake.script("/sonic/create", (429, {"type": "rate_limit", "error": "slow down"}, {"Retry-After": "40"}), {"task_id": "t"})
+    fake.script(
+        "/sonic/create", (429, {"type": "rate_limit", "error": "slow down"}, {"Retry-After": "40"}), {"task_id": "t"}
+    )
     fake.script("/sonic/task/t", FINISHED)
     async with MusicSession("key", fake.url) as music:
         first, second = music.submit(song(title="first")), music.submit(song(title="second"))
@@ -271,7 +274,7 @@ async def test_refusals_without_a_word_make_the_pauses_grow(fake):
     async with MusicSession("key", fake.url) as music:
         assert (await music.credits()).total == 1
     times = fake.times()
-    gaps = [late - early for early, late in zip(times, times[1:], strict=False)]
+    gaps = [late - early for early, late in itertools.pairwise(times)]
     assert gaps == sorted(gaps)
     assert gaps[-1] >= 3 * gaps[0]
 
@@ -391,7 +394,7 @@ async def test_the_poll_interval_is_the_services_unless_the_user_says_otherwise(
         async with MusicSession("key", fake.url, poll_interval=given) as music:
             await music.run(song())
         times = fake.times()
-        gaps = [late - early for early, late in zip(times, times[1:], strict=False)]
+        gaps = [late - early for early, late in itertools.pairwise(times)]
         assert all(least <= gap < least + 2 for gap in gaps)
 
 

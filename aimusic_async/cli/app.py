@@ -81,18 +81,27 @@ def _need_sandbox() -> None:
 
 
 def _run(work: Coroutine[Any, Any, int]) -> int:
-    """Run a command and return its exit code; errors are one line that says what to do."""
+    """Run a command and return its exit code; errors are one line each that says what to do."""
+    code = 0
     try:
-        return asyncio.run(work)
-    except KeyboardInterrupt:
+        code = asyncio.run(work)
+    except* KeyboardInterrupt:
         _complain("interrupted")
-        return INTERRUPTED
-    except ConfigurationError as error:
-        _complain(str(error))
-        return 2
-    except (MusicError, OSError) as error:
-        _complain(str(error))
-        return 1
+        code = INTERRUPTED
+    except* ConfigurationError as errors:
+        code = _complain_of(errors, 2)
+    except* (MusicError, OSError) as errors:
+        code = _complain_of(errors, 1)
+    return code
+
+
+def _complain_of(errors: BaseExceptionGroup[BaseException], code: int) -> int:
+    for error in errors.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            _complain_of(error, code)
+        else:
+            _complain(str(error))
+    return code
 
 
 def _complain(text: str) -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
+import anyio
 from rich.console import Console
 from rich.markup import escape
 
-from ..api.results import Clips, Song
-from ..api.sonic import CreateMusic, Remaster, StemsBasic, StemsFull
-from ..errors import MusicError
+from ..api.request import Request
+from ..api.results import Clips
+from ..api.sonic import CreateMusic, Remaster, StemsBasic
 from ..jobs.group import JobGroup
-from ..jobs.job import Job
 from ..sandbox import Options, Sandbox
 from ..session import MusicSession
 from .progress import Progress
@@ -34,15 +33,14 @@ _SONGS = (
         prompt="[Verse]\nUp above the noise we go\nForty floors of afterglow\n"
         "[Chorus]\nHold the door and hold the line\nEvery floor is yours and mine",
     ),
-    CreateMusic(
-        mv="sonic-v4-5", gpt_description_prompt="a slow piano ballad about the first snow", title="First Snow"
-    ),
+    CreateMusic(mv="sonic-v4-5", gpt_description_prompt="a slow piano ballad about the first snow", title="First Snow"),
     CreateMusic(mv="sonic-v5", make_instrumental=True, title="Night Bus", tags="lo-fi, mellow, vinyl, 78 bpm"),
 )
 
 
 async def run_demo(out: Path, *, speed: float, seed: int, console: Console) -> int:
     """Make the songs, save them in `out`, print what it took; returns the exit code."""
+    await asyncio.to_thread(out.mkdir, parents=True, exist_ok=True)
     console.print(
         f"Four songs, a remaster and stems, in a sandbox on this machine at {speed:g} times real time.\n"
         "[dim]Times below are the service's seconds.[/]\n",
@@ -68,9 +66,10 @@ async def run_demo(out: Path, *, speed: float, seed: int, console: Console) -> i
     songs = sum(isinstance(job.request, CreateMusic) and job.exception() is None for job in group.jobs)
     requests = music.stats.requests
     refused = len(box.books.refusals)
+    time = f"{took / 60:.1f} minutes of the service ({took / speed:.0f} s here)"
     console.print(
-        f"\n{songs} songs, {len(files)} audio files in {took / 60:.1f} minutes of the service ({took / speed:.0f} s here).\n"
-        f"{requests} requests sent ({music.stats.polls} polls), {requests / max(len(group.jobs), 1):.1f} a job; "
+        f"\n{songs} songs, {len(files)} audio files in {time}.\n"
+        f"{requests} requests sent ({music.stats.polls} polls), {requests / max(songs, 1):.1f} per song; "
         f"{refused} refused (429). {before.total - after.total} credits spent, {after.total} left.",
         highlight=False,
         soft_wrap=True,
@@ -79,18 +78,29 @@ async def run_demo(out: Path, *, speed: float, seed: int, console: Console) -> i
 
 
 async def _follow(music: MusicSession, group: JobGroup, out: Path) -> list[Path]:
-    """Save each result as it comes; the first songs get a remaster and stems. Returns the files."""
-    follow_ups: list[Any] = [
-        ("remaster", lambda clip_id: Remaster(continue_clip_id=clip_id, mv="sonic-v5", variation_category="subtle")),
-        ("stems", lambda clip_id: StemsBasic(clip_id=clip_id)),
-    ]
+    """Save each result as it comes; the first sung songs get a remaster and stems. Returns the files."""
     files: list[Path] = []
-    async for job in group.as_completed():
-        if job.exception() is not None:
-            continue
-        result: Clips = await job
-        if isinstance(job.request, CreateMusic) and follow_ups:
-            name, request = follow_ups.pop(0)
-            group.submit(request(result.clips[0].clip_id), key=f"{name} of {job.key}")
-        files += await music.download(result, out)
-    return files
+
+    async def save(result: Clips) -> None:
+        files.extend(await music.download(result, out))
+
+    follow_ups = [_stems, _remaster]
+    async with anyio.create_task_group() as saving:
+        async for job in group.as_completed():
+            if job.exception() is not None:
+                continue
+            result: Clips = await job
+            saving.start_soon(save, result)
+            sung = isinstance(job.request, CreateMusic) and not job.request.make_instrumental
+            if sung and follow_ups:
+                name, request = follow_ups.pop()(result.clips[0].clip_id)
+                group.submit(request, key=f"{name} of {job.key}")
+    return sorted(files)
+
+
+def _remaster(clip_id: str) -> tuple[str, Request[Clips]]:
+    return "remaster", Remaster(continue_clip_id=clip_id, mv="sonic-v5", variation_category="subtle")
+
+
+def _stems(clip_id: str) -> tuple[str, Request[Clips]]:
+    return "stems", StemsBasic(clip_id=clip_id)

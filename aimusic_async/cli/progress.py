@@ -63,7 +63,10 @@ class Progress:
             row.until = self.clock()
         if not self.console.is_terminal and event.state is not JobState.SENDING:
             self.console.print(
-                f"{self.clock():6.0f} s  {event.job.key:<20} {event.state}", highlight=False, markup=False, soft_wrap=True
+                f"{self.clock():6.0f} s  {event.job.key:<20} {event.state}",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
             )
 
     def table(self) -> Table:

@@ -11,7 +11,6 @@ from aimusic_async.sandbox.tasks import FULL_IS_JOINED_FROM, Clip, Family, Pair,
 from aimusic_async.sandbox.timing import Timetable
 from aimusic_async.sandbox.words import INSTRUMENTAL
 
-
 LONGEST = 3600.0
 """Seconds of the longest tune; a song that is extended again and again grows no further."""
 

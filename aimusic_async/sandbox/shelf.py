@@ -12,14 +12,6 @@ Origin = Literal["any", "made", "uploaded", "extended"]
 """Which clips a field takes: all, those made here, those uploaded, those that continue another song."""
 
 
-@frozen
-class Persona:
-    """A singer: made from a clip, or a voice from a recording."""
-
-    key: str
-    since: float
-
-
 @frozen(kw_only=True)
 class Source:
     """A field that names a clip of the caller's own."""
@@ -39,7 +31,8 @@ class Shelf:
     def __init__(self) -> None:
         self.clips: dict[str, Clip] = {}
         self.tasks: dict[str, Task] = {}
-        self.personas: dict[str, Persona] = {}
+        self.personas: dict[str, str] = {}
+        """The key of the account that each singer belongs to; likewise for the voices that singers are made from."""
         self.voxes: dict[str, str] = {}
         self.prepared: dict[tuple[str, str], float] = {}
         """When a clip's "wav", "mid" or "timeline" is ready, once it was asked for."""

@@ -28,6 +28,7 @@ from aimusic_async.sandbox.sonic_fields import (
     TITLE,
     at_most_30_seconds,
     gender_is_new,
+    no_duration,
     two_clips,
     variation_is_new,
 )
@@ -71,13 +72,15 @@ _EDIT = (CONTINUE_CLIP, *SHARED)
 _EXTEND = (CONTINUE_CLIP, CONTINUE_AT, *SHARED)
 _VOCAL_RANGE = (number("vocal_start_s", 0), number("vocal_end_s", 0))
 _IN_RANGE = (rising("vocal_start_s", "vocal_end_s"), at_most_30_seconds)
-_OVERPAINTED = (gender_is_new, rising("overpainting_start_s", "overpainting_end_s"))
+_OVERPAINTED = (gender_is_new, no_duration, rising("overpainting_start_s", "overpainting_end_s"))
 
 _CREATE = (
     _create("create_music", songs.create, rules=SHARED_RULES),
     _create("extend_music", songs.extend, fields=_EXTEND, sources=(songs.MADE,)),
     _create("cover_music", songs.again, fields=_EDIT, sources=(songs.MADE,)),
-    _create("concat_music", songs.concat, fields=(CONTINUE_CLIP, *WEBHOOK), rules=(), sources=(songs.EXTENDED,)),
+    _create(
+        "concat_music", songs.concat, fields=(CONTINUE_CLIP, *WEBHOOK), rules=(no_duration,), sources=(songs.EXTENDED,)
+    ),
     _create("persona_music", songs.persona, fields=(PERSONA_REQUIRED, *SHARED)),
     _create("extend_upload_music", songs.extend, fields=_EXTEND, sources=(songs.UPLOADED,)),
     _create("cover_upload_music", songs.again, fields=_EDIT, sources=(songs.UPLOADED,)),
@@ -85,7 +88,7 @@ _CREATE = (
         "remaster",
         songs.remaster,
         fields=(CONTINUE_CLIP, MV, choice("variation_category", ("subtle", "normal", "high")), *WEBHOOK),
-        rules=(variation_is_new,),
+        rules=(variation_is_new, no_duration),
         sources=(songs.ANY,),
     ),
     _create(

@@ -95,9 +95,9 @@ def create(visit: Visit) -> Answer:
 
 def persona(visit: Visit) -> Answer:
     """New songs in a voice that was made before."""
-    persona_ = visit.world.shelf.personas.get(str(visit.body["persona_id"]))
-    if persona_ is None or persona_.key != visit.key or persona_.since > visit.at:
-        raise texts.not_found(f"persona '{visit.body['persona_id']}' not found.")
+    persona_id = str(visit.body["persona_id"])
+    if visit.world.shelf.personas.get(persona_id) != visit.key:
+        raise texts.not_found(f"persona '{persona_id}' not found.")
     return create(visit)
 
 

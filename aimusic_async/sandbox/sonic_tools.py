@@ -6,7 +6,6 @@ from typing import Any
 from aimusic_async.sandbox import texts, words
 from aimusic_async.sandbox.desk import Handler, Visit
 from aimusic_async.sandbox.making import Draft, songs_task, task_of, uploaded_clip
-from aimusic_async.sandbox.shelf import Persona
 from aimusic_async.sandbox.tasks import Clip
 from aimusic_async.sandbox.texts import Answer
 from aimusic_async.sandbox.timing import task_seconds
@@ -115,7 +114,7 @@ def persona(visit: Visit) -> Answer:
     body = {"code": 200, "message": "success", "persona_id": persona_id}
     answer = Answer(body=body, after=visit.answer_seconds())
     visit.take()
-    visit.world.shelf.personas[persona_id] = Persona(visit.key, visit.at)
+    visit.world.shelf.personas[persona_id] = visit.key
     return answer
 
 
@@ -169,5 +168,5 @@ def create_voice(visit: Visit) -> Answer:
     task = task_of(visit, "sonic", times, task_id, result={"persona_id": persona_id, "name": name})
     answer = visit.submitted(task)
     if not task.failed:
-        visit.world.shelf.personas[persona_id] = Persona(visit.key, task.ends_at)
+        visit.world.shelf.personas[persona_id] = visit.key
     return answer

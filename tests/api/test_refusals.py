@@ -18,7 +18,12 @@ from aimusic_async import (
 from aimusic_async.api.refusals import refusal
 
 PAGE = [
-    (400, "validation_error", "The 'mv' field is invalid. The model should be 'sonic-v3-5' or 'sonic-v5'.", ValidationError),
+    (
+        400,
+        "validation_error",
+        "The 'mv' field is invalid. The model should be 'sonic-v3-5' or 'sonic-v5'.",
+        ValidationError,
+    ),
     (400, "validation_error", "The 'persona_id' field is required when task_type = persona_music.", ValidationError),
     (400, "validation_error", "The 'make_instrumental' field should be boolean.", ValidationError),
     (400, "validation_error", "The prompt character length should be less than 3000.", ValidationError),

@@ -23,12 +23,40 @@ REFUSED = [
         "at most 400",
         "'ddd",
     ),
-    ("prompt of 3001 on v4", sonic.CreateMusic, {"mv": "sonic-v4", "prompt": "p" * 3001}, "prompt", "at most 3000", "'p"),
-    ("prompt of 5001 on v5", sonic.CreateMusic, {"mv": "sonic-v5", "prompt": "p" * 5001}, "prompt", "at most 5000", "'p"),
+    (
+        "prompt of 3001 on v4",
+        sonic.CreateMusic,
+        {"mv": "sonic-v4", "prompt": "p" * 3001},
+        "prompt",
+        "at most 3000",
+        "'p",
+    ),
+    (
+        "prompt of 5001 on v5",
+        sonic.CreateMusic,
+        {"mv": "sonic-v5", "prompt": "p" * 5001},
+        "prompt",
+        "at most 5000",
+        "'p",
+    ),
     ("prompt of 3001 on chirp-v4", sonic.CreateMusic, {"mv": "chirp-v4", "prompt": "p" * 3001}, "prompt", "3000", "'p"),
-    ("tags of 201 on v4", sonic.CreateMusic, LYRICS | {"mv": "sonic-v4", "tags": "t" * 201}, "tags", "at most 200", "'t"),
+    (
+        "tags of 201 on v4",
+        sonic.CreateMusic,
+        LYRICS | {"mv": "sonic-v4", "tags": "t" * 201},
+        "tags",
+        "at most 200",
+        "'t",
+    ),
     ("tags of 1001 on v5", sonic.CreateMusic, LYRICS | {"mv": "sonic-v5", "tags": "t" * 1001}, "tags", "1000", "'t"),
-    ("weight over 1", sonic.CreateMusic, LYRICS | {"mv": "sonic-v5", "style_weight": 1.01}, "style_weight", "0 and 1", "1.01"),
+    (
+        "weight over 1",
+        sonic.CreateMusic,
+        LYRICS | {"mv": "sonic-v5", "style_weight": 1.01},
+        "style_weight",
+        "0 and 1",
+        "1.01",
+    ),
     (
         "weight under 0",
         sonic.CreateMusic,
@@ -109,7 +137,14 @@ REFUSED = [
         "not understood by sonic-v4; it needs sonic-v4-5",
         "'f'",
     ),
-    ("vocal_gender x", sonic.CreateMusic, LYRICS | {"mv": "sonic-v5", "vocal_gender": "x"}, "vocal_gender", "'f' or 'm'", "'x'"),
+    (
+        "vocal_gender x",
+        sonic.CreateMusic,
+        LYRICS | {"mv": "sonic-v5", "vocal_gender": "x"},
+        "vocal_gender",
+        "'f' or 'm'",
+        "'x'",
+    ),
     (
         "a word for a boolean",
         sonic.CreateMusic,
@@ -136,14 +171,42 @@ REFUSED = [
         "'rain'",
     ),
     ("length of 361", sonic.CreateMusic, LYRICS | {"mv": "sonic-v5", "duration": 361}, "duration", "10 and 360", "361"),
-    ("length of 30.5", sonic.CreateMusic, LYRICS | {"mv": "sonic-v5", "duration": 30.5}, "duration", "whole number", "30.5"),
-    ("start at 0", sonic.ExtendMusic, LYRICS | SOURCE | {"mv": "sonic-v5", "continue_at": 0}, "continue_at", "above 0", "0"),
-    ("no source", sonic.Sample, LYRICS | {"mv": "sonic-v5", "chop_sample_start_s": 0, "chop_sample_end_s": 1}, "sample_clip_id", "one of the two", "None"),
+    (
+        "length of 30.5",
+        sonic.CreateMusic,
+        LYRICS | {"mv": "sonic-v5", "duration": 30.5},
+        "duration",
+        "whole number",
+        "30.5",
+    ),
+    (
+        "start at 0",
+        sonic.ExtendMusic,
+        LYRICS | SOURCE | {"mv": "sonic-v5", "continue_at": 0},
+        "continue_at",
+        "above 0",
+        "0",
+    ),
+    (
+        "no source",
+        sonic.Sample,
+        LYRICS | {"mv": "sonic-v5", "chop_sample_start_s": 0, "chop_sample_end_s": 1},
+        "sample_clip_id",
+        "one of the two",
+        "None",
+    ),
     ("empty clip id", sonic.GetBpm, {"clip_id": " "}, "clip_id", "must not be empty", "' '"),
     ("number for a clip id", sonic.GetBpm, {"clip_id": 7}, "clip_id", "must be a string, not int", "7"),
     ("plain http source", sonic.UploadMusic, {"url": "http://host/a.mp3"}, "url", "https://", "'http://host"),
     ("persona name of 80", sonic.CreatePersona, {"clip_id": "c", "name": "n" * 80}, "name", "at most 79", "'nnn"),
-    ("unknown variation", sonic.Remaster, SOURCE | {"mv": "sonic-v5", "variation_category": "huge"}, "variation_category", "'subtle' or 'normal' or 'high'", "'huge'"),
+    (
+        "unknown variation",
+        sonic.Remaster,
+        SOURCE | {"mv": "sonic-v5", "variation_category": "huge"},
+        "variation_category",
+        "'subtle' or 'normal' or 'high'",
+        "'huge'",
+    ),
     (
         "webhook over http",
         sonic.StemsFull,
@@ -155,7 +218,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("request_class", "arguments", "field", "limit", "shown"), [pytest.param(*row[1:], id=row[0]) for row in REFUSED])
+@pytest.mark.parametrize(
+    ("request_class", "arguments", "field", "limit", "shown"), [pytest.param(*row[1:], id=row[0]) for row in REFUSED]
+)
 def test_bad_input_is_refused_with_its_field_limit_and_value(request_class, arguments, field, limit, shown):
     with pytest.raises(InvalidRequest) as caught:
         request_class(**arguments)
@@ -178,7 +243,7 @@ def test_bad_input_is_refused_with_its_field_limit_and_value(request_class, argu
         {"mv": "sonic-v99-of-the-future", "prompt": "p" * 9000, "vocal_gender": "f"},
         {"duration": 10},
     ],
-    ids=lambda arguments: "-".join(arguments),
+    ids="-".join,
 )
 def test_the_limits_themselves_and_unknown_models_pass(arguments):
     sonic.CreateMusic(**{"mv": "sonic-v5", **LYRICS, **arguments})

@@ -37,7 +37,9 @@ def test_a_task_id_is_found_in_every_place_where_the_service_puts_it(body):
     assert read_task_id(SONG, reply(body)) == "t-1"
 
 
-@pytest.mark.parametrize("body", [{}, [], None, 7, {"task_id": ""}, {"task_id": None}, {"task_id": ["t"]}, {"data": []}])
+@pytest.mark.parametrize(
+    "body", [{}, [], None, 7, {"task_id": ""}, {"task_id": None}, {"task_id": ["t"]}, {"data": []}]
+)
 def test_a_submit_without_a_task_id_makes_no_sense(body):
     with pytest.raises(ServerError, match="makes no sense"):
         read_task_id(SONG, reply(body))
@@ -113,7 +115,16 @@ def test_an_upload_task_gives_its_clip():
 
 @pytest.mark.parametrize(
     ("written", "seconds"),
-    [("104.88", 104.88), (104, 104.0), (185.0165, 185.0165), (None, None), ("", None), ("soon", None), (True, None), ("nan", None)],
+    [
+        ("104.88", 104.88),
+        (104, 104.0),
+        (185.0165, 185.0165),
+        (None, None),
+        ("", None),
+        ("soon", None),
+        (True, None),
+        ("nan", None),
+    ],
 )
 def test_a_duration_is_a_float_however_it_is_written(written, seconds):
     (one,) = look({"data": [clip("a", duration=written)]}).result.clips
@@ -143,7 +154,13 @@ def test_what_is_absent_or_empty_is_none_and_what_is_unknown_stays_in_raw():
 
 
 def test_stems_are_named_by_type_or_by_the_end_of_the_title():
-    body = {"data": [clip("a", stem_type="Vocals"), clip("b", title="My - Song - Drums"), clip("c", title="My - Song - Drums")]}
+    body = {
+        "data": [
+            clip("a", stem_type="Vocals"),
+            clip("b", title="My - Song - Drums"),
+            clip("c", title="My - Song - Drums"),
+        ]
+    }
     parts = look(body, operation=sonic.StemsFull).result.parts
     assert list(parts) == ["Vocals", "Drums", "Drums (c)"]
 
@@ -151,9 +168,21 @@ def test_stems_are_named_by_type_or_by_the_end_of_the_title():
 @pytest.mark.parametrize(
     ("request_", "body", "expected"),
     [
-        (sonic.GetBpm(clip_id="c"), {"code": 200, "data": {"avg_bpm": "118.4", "max_bpm": 121}}, {"avg_bpm": 118.4, "min_bpm": None}),
-        (sonic.GetVox(clip_id="c"), {"data": {"vox_audio_id": "v", "vocal_start_s": 10}}, {"vox_audio_id": "v", "vocal_start_s": 10.0}),
-        (sonic.GetWav(clip_id="c"), {"message": "success", "data": {"wav_url": "https://h/c.wav"}}, {"wav_url": "https://h/c.wav"}),
+        (
+            sonic.GetBpm(clip_id="c"),
+            {"code": 200, "data": {"avg_bpm": "118.4", "max_bpm": 121}},
+            {"avg_bpm": 118.4, "min_bpm": None},
+        ),
+        (
+            sonic.GetVox(clip_id="c"),
+            {"data": {"vox_audio_id": "v", "vocal_start_s": 10}},
+            {"vox_audio_id": "v", "vocal_start_s": 10.0},
+        ),
+        (
+            sonic.GetWav(clip_id="c"),
+            {"message": "success", "data": {"wav_url": "https://h/c.wav"}},
+            {"wav_url": "https://h/c.wav"},
+        ),
         (sonic.UpsampleTags(tags="pop"), {"data": {"upsampled_tags": "bright pop"}}, {"upsampled_tags": "bright pop"}),
         (sonic.UploadMusic(url="https://h/a.mp3"), {"code": 200, "clip_id": "u"}, {"clip_id": "u"}),
         (sonic.CreatePersona(name="n", clip_id="c"), {"code": 200, "persona_id": "p"}, {"persona_id": "p"}),
@@ -183,10 +212,15 @@ def test_what_is_not_ready_has_to_be_asked_again(request_, body, status):
 
 
 def test_notes_and_words_are_read_with_their_times():
-    notes = {"midi_url": "https://h/m.mid", "instruments": [{"name": "Lead", "notes": [{"pitch": 64, "start": 1.34, "end": 2.16, "velocity": 0.5}]}]}
+    notes = {
+        "midi_url": "https://h/m.mid",
+        "instruments": [{"name": "Lead", "notes": [{"pitch": 64, "start": 1.34, "end": 2.16, "velocity": 0.5}]}],
+    }
     midi = read_now(sonic.GetMidi(clip_id="c"), reply({"data": notes}))
     assert midi.instruments[0].notes[0].start == 1.34
-    words = {"alignment": [{"word": "[Verse]\nLanterns ", "start_s": 0.92, "end_s": 1.31, "p_align": 0.99, "success": True}]}
+    words = {
+        "alignment": [{"word": "[Verse]\nLanterns ", "start_s": 0.92, "end_s": 1.31, "p_align": 0.99, "success": True}]
+    }
     timeline = read_now(sonic.GetLyricsTimeline(clip_id="c"), reply({"data": words}))
     assert timeline.alignment[0].word == "[Verse]\nLanterns "
     assert read_now(sonic.GetLyricsTimeline(clip_id="c"), reply({"data": {"alignment": []}})).alignment == ()
@@ -202,7 +236,9 @@ def test_a_body_that_is_no_json_is_kept_as_text():
     assert Reply.parse(200, b"[" * 100_000).body is None
 
 
-@pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("0.5", 0.5), (None, None), ("-3", None), ("Wed, 21 Oct", None)])
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("7", 7.0), ("0.5", 0.5), (None, None), ("-3", None), ("Wed, 21 Oct", None)]
+)
 def test_retry_after_is_read_in_seconds(header, seconds):
     assert Reply.parse(429, b"{}", retry_after=header).retry_after == seconds
 
@@ -213,9 +249,32 @@ anything = st.recursive(
     max_leaves=12,
 )
 words = st.sampled_from(
-    ["code", "message", "task_id", "data", "type", "error", "status", "state", "clip_id", "full", "extended", "steps", "upload",
-     "duration", "created_at", "alignment", "instruments", "notes", "midi_url", "persona_id", "not_ready", "failed", "succeeded"]
-)  # fmt: skip
+    [
+        "code",
+        "message",
+        "task_id",
+        "data",
+        "type",
+        "error",
+        "status",
+        "state",
+        "clip_id",
+        "full",
+        "extended",
+        "steps",
+        "upload",
+        "duration",
+        "created_at",
+        "alignment",
+        "instruments",
+        "notes",
+        "midi_url",
+        "persona_id",
+        "not_ready",
+        "failed",
+        "succeeded",
+    ]
+)
 likely = st.recursive(
     anything | words,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=6),

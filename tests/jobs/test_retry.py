@@ -46,7 +46,9 @@ def test_refusals_for_speed_are_never_given_up():
     assert after_failure(refused(RateLimited, 429), Repeat.NEVER, 10_000) == Again(0.0)
 
 
-@pytest.mark.parametrize("error", [NotSent("x"), TransportError("x"), refused(ServerError, 500), refused(NotFound, 404)])
+@pytest.mark.parametrize(
+    "error", [NotSent("x"), TransportError("x"), refused(ServerError, 500), refused(NotFound, 404)]
+)
 def test_everything_else_is_given_up_in_the_end(error):
     assert after_failure(error, Repeat.FREE, 100) == GiveUp()
 

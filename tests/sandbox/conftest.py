@@ -112,7 +112,7 @@ def opened() -> Opener:
     return open_
 
 
-def tone(seconds: float, rate: int = 8000) -> bytes:
+def _tone(seconds: float, rate: int = 8000) -> bytes:
     """A silent WAV file."""
     file = io.BytesIO()
     with wave.open(file, "wb") as sound:
@@ -121,6 +121,12 @@ def tone(seconds: float, rate: int = 8000) -> bytes:
         sound.setframerate(rate)
         sound.writeframes(b"\x80" * int(seconds * rate))
     return file.getvalue()
+
+
+@pytest.fixture
+def tone() -> Callable[[float], bytes]:
+    """`tone(2.5)`: a silent WAV file of so many seconds."""
+    return _tone
 
 
 @define
@@ -146,7 +152,7 @@ def recordings() -> Callable[[], AbstractAsyncContextManager[Recordings]]:
             name = request.match_info["name"]
             asked.append((request.method, name))
             if name.endswith(".wav"):
-                return web.Response(body=tone(float(name.removesuffix(".wav"))), content_type="audio/wav")
+                return web.Response(body=_tone(float(name.removesuffix(".wav"))), content_type="audio/wav")
             match name:
                 case "no-head.mp3":
                     return web.Response(status=405 if request.method == "HEAD" else 200, content_type="audio/mpeg")

@@ -32,7 +32,8 @@ async def test_a_song_is_flat_and_empty_until_it_is_there(opened):
         assert (done["lyrics"], done["genre"], done["timbre"]) == (VOCAL["lyrics"], "Hip Hop/Rap", "Sweet_AUDIO_TIMBRE")
         assert done["mood"]
         assert done["gender"] in ("Female", "Male")
-        assert done["audio_url"].endswith(".wav")
+        async with caller.http.head(done["audio_url"]) as audio:
+            assert (audio.status, audio.content_type) == (200, "audio/wav")
         assert caller.box.books.charged == 10
 
 

@@ -8,7 +8,9 @@ pytestmark = pytest.mark.looptime
 
 CREATE = "/producer/create"
 SONG = {"task_type": "create_music", "sound": "slow cinematic strings", "lyrics": "[Verse]\nSnow on the wire"}
-MODELS = "'FUZZ-2.0 Pro', 'FUZZ-2.0', 'FUZZ-2.0 Raw', 'FUZZ-1.1 Pro', 'FUZZ-1.1', 'FUZZ-1.0 Pro', 'FUZZ-1.0', or 'FUZZ-0.8'"
+MODELS = (
+    "'FUZZ-2.0 Pro', 'FUZZ-2.0', 'FUZZ-2.0 Raw', 'FUZZ-1.1 Pro', 'FUZZ-1.1', 'FUZZ-1.0 Pro', 'FUZZ-1.0', or 'FUZZ-0.8'"
+)
 
 
 async def test_a_task_makes_one_song_with_a_number_for_length_and_microseconds(opened):
@@ -117,7 +119,9 @@ async def test_an_uploaded_recording_becomes_a_clip(opened, recordings):
         assert caller.box.books.charged == 2
 
 
-@pytest.mark.parametrize(("suffix", "field", "other"), [("mp3", "audio_url", "wav_url"), ("wav", "wav_url", "audio_url")])
+@pytest.mark.parametrize(
+    ("suffix", "field", "other"), [("mp3", "audio_url", "wav_url"), ("wav", "wav_url", "audio_url")]
+)
 async def test_a_download_gives_the_address_of_the_file(opened, suffix, field, other):
     async with opened() as caller:
         [clip] = await caller.made(CREATE, SONG, "producer")

@@ -9,7 +9,14 @@ BAD_MODEL = f"The 'mv' field is invalid. The model should be {MODELS}."
 GOOD = {"custom_mode": True, "mv": "sonic-v5", "prompt": "la la"}
 TOLD = {"custom_mode": False, "mv": "sonic-v5", "gpt_description_prompt": "about rain"}
 OLD = {**GOOD, "mv": "sonic-v4"}
-REPLACE = {"clip_id": "c", "mv": "sonic-v5", "infill_start_s": 1, "infill_end_s": 2, "infill_lyrics": "x", "prompt": "y"}
+REPLACE = {
+    "clip_id": "c",
+    "mv": "sonic-v5",
+    "infill_start_s": 1,
+    "infill_end_s": 2,
+    "infill_lyrics": "x",
+    "prompt": "y",
+}
 SAMPLE = {**GOOD, "sample_clip_id": "c", "chop_sample_start_s": 1, "chop_sample_end_s": 2}
 VOCALS = {"task_type": "add_vocals", "continue_clip_id": "c", "mv": "sonic-v5", "prompt": "la"}
 WEIGHT = "The '{}' field should be a number between 0 and 1."
@@ -41,7 +48,11 @@ REFUSED = [
     (CREATE, {**GOOD, "prompt": ["la"]}, "The 'prompt' field should be a string."),
     (CREATE, {**GOOD, "prompt": "x" * 5001}, "The prompt character length should be less than 5000."),
     (CREATE, {**OLD, "prompt": "x" * 3001}, "The prompt character length should be less than 3000."),
-    (CREATE, {**OLD, "mv": "chirp-v3-5", "prompt": "x" * 3001}, "The prompt character length should be less than 3000."),
+    (
+        CREATE,
+        {**OLD, "mv": "chirp-v3-5", "prompt": "x" * 3001},
+        "The prompt character length should be less than 3000.",
+    ),
     (CREATE, without(TOLD, "gpt_description_prompt"), "The 'gpt_description_prompt' field is required."),
     (
         CREATE,
@@ -54,7 +65,11 @@ REFUSED = [
     (CREATE, {**GOOD, "tags": ["pop", "folk"]}, "The 'tags' field should be a string."),
     (CREATE, {**GOOD, "negative_tags": ["pop"]}, "The 'negative_tags' field should be a string."),
     (CREATE, {**GOOD, "vocal_gender": "x"}, "The 'vocal_gender' field is invalid. It should be 'f' or 'm'."),
-    (CREATE, {**OLD, "vocal_gender": "f"}, "The 'vocal_gender' field is only supported by 'sonic-v4-5' and newer models."),
+    (
+        CREATE,
+        {**OLD, "vocal_gender": "f"},
+        "The 'vocal_gender' field is only supported by 'sonic-v4-5' and newer models.",
+    ),
     (CREATE, {**GOOD, "style_weight": 1.01}, WEIGHT.format("style_weight")),
     (CREATE, {**GOOD, "weirdness_constraint": -0.01}, WEIGHT.format("weirdness_constraint")),
     (CREATE, {**GOOD, "audio_weight": "0.5"}, WEIGHT.format("audio_weight")),
@@ -77,6 +92,11 @@ REFUSED = [
     ),
     (CREATE, {**GOOD, "task_type": "extend_music", "continue_at": 5}, "The 'continue_clip_id' field is required."),
     (CREATE, {**GOOD, "task_type": "extend_music", "continue_clip_id": "c"}, "The 'continue_at' field is required."),
+    (
+        CREATE,
+        {"task_type": "concat_music", "continue_clip_id": "c", "duration": 30},
+        "The 'duration' field is only allowed when task_type = create_music.",
+    ),
     (CREATE, {"task_type": "concat_music"}, "The 'continue_clip_id' field is required."),
     (CREATE, {"task_type": "remaster", "continue_clip_id": "c"}, BAD_MODEL),
     (

@@ -46,9 +46,7 @@ async def test_task_type_may_be_left_out_or_say_create_music(opened):
 async def test_a_description_becomes_a_song_with_words_title_and_tags(opened):
     async with opened() as caller:
         brief = "a song about a lighthouse keeper"
-        clip = (
-            await caller.made(CREATE, {"custom_mode": False, "mv": "sonic-v5", "gpt_description_prompt": brief})
-        )[0]
+        clip = (await caller.made(CREATE, {"custom_mode": False, "mv": "sonic-v5", "gpt_description_prompt": brief}))[0]
         assert clip["gpt_description_prompt"] == brief
         assert "lighthouse keeper" in clip["lyrics"]
         assert clip["lyrics"].startswith("[Verse]")

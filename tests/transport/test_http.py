@@ -27,18 +27,35 @@ def to(fake, **settings):
 
 
 SHAPES = [
-    (sonic.CreateMusic(prompt="la", mv="sonic-v5"), "POST", "/sonic/create", {"task_type": "create_music", "custom_mode": True, "prompt": "la", "mv": "sonic-v5"}),
-    (sonic.Remaster(continue_clip_id="c", mv="chirp-v5", variation_category="subtle"), "POST", "/sonic/create", {"task_type": "remaster", "continue_clip_id": "c", "mv": "chirp-v5", "variation_category": "subtle"}),
+    (
+        sonic.CreateMusic(prompt="la", mv="sonic-v5"),
+        "POST",
+        "/sonic/create",
+        {"task_type": "create_music", "custom_mode": True, "prompt": "la", "mv": "sonic-v5"},
+    ),
+    (
+        sonic.Remaster(continue_clip_id="c", mv="chirp-v5", variation_category="subtle"),
+        "POST",
+        "/sonic/create",
+        {"task_type": "remaster", "continue_clip_id": "c", "mv": "chirp-v5", "variation_category": "subtle"},
+    ),
     (sonic.StemsBasic(clip_id="c"), "POST", "/sonic/stems/basic", {"clip_id": "c"}),
     (sonic.StemsFull(clip_id="c"), "POST", "/sonic/stems/full", {"clip_id": "c"}),
     (sonic.GetLyricsTimeline(clip_id="c"), "POST", "/sonic/aligned-lyrics", {"clip_id": "c"}),
     (sonic.UpsampleTags(tags="pop"), "POST", "/sonic/upsample-tags", {"tags": "pop"}),
-    (sonic.Mashup(mashup_clip_ids=["a", "b"], mv="sonic-v5", gpt_description_prompt="x"), "POST", "/sonic/mashup", {"mashup_clip_ids": ["a", "b"], "mv": "sonic-v5", "gpt_description_prompt": "x", "custom_mode": False}),
+    (
+        sonic.Mashup(mashup_clip_ids=["a", "b"], mv="sonic-v5", gpt_description_prompt="x"),
+        "POST",
+        "/sonic/mashup",
+        {"mashup_clip_ids": ["a", "b"], "mv": "sonic-v5", "gpt_description_prompt": "x", "custom_mode": False},
+    ),
     (account.GetCredits(), "GET", "/get-credits", None),
-]  # fmt: skip
+]
 
 
-@pytest.mark.parametrize(("request_", "method", "path", "body"), SHAPES, ids=lambda value: getattr(value, "operation", ""))
+@pytest.mark.parametrize(
+    ("request_", "method", "path", "body"), SHAPES, ids=lambda value: getattr(value, "operation", "")
+)
 async def test_a_request_has_the_services_shape(transport, request_, method, path, body):
     with aioresponses() as mocked:
         url = f"{HOST}/api/v1{path}"

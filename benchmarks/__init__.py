@@ -1,0 +1,1 @@
+"""Measurements, each beside what people write today: `nox -s bench`, or `python -m benchmarks [name …]`."""

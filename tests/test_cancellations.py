@@ -1,0 +1,184 @@
+"""Cancelling at every moment: nothing hangs, nothing is paid twice, no task id and no token is lost."""
+
+import asyncio
+
+import anyio
+import pytest
+
+from aimusic_async import JobCancelled, JobState, MusicSession, TokenBucket
+from aimusic_async.sandbox import Options, Sandbox
+
+MOMENTS = [0.0, 0.5, 2.9, 3.0, 3.1, 6.2, 9.5, 17.9, 18.1, 30.0, 61.3, 95.0, 120.0]
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("how", ["asyncio", "anyio"])
+async def test_a_group_cancelled_at_any_moment_leaves_books_and_jobs_in_agreement(song, moment, how):
+    async with Sandbox(Options(seed=4)) as box, MusicSession.sandbox(box) as music:
+        jobs = []
+
+        async def album():
+            async with music.group() as group:
+                jobs.extend(group.submit(song()) for _ in range(6))
+
+        if how == "asyncio":
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(moment):
+                    await album()
+        else:
+            with anyio.move_on_after(moment) as scope:
+                await album()
+            assert scope.cancelled_caught
+        await asyncio.gather(*(job.wait() for job in jobs))
+        paid = {entry.task_id for entry in box.books.taken()}
+        assert {job.task_id for job in jobs if job.task_id} == paid
+        assert all((job.state is JobState.CANCELLED) == (job.task_id is None) for job in jobs)
+        # The session goes on as if nothing had been.
+        started = asyncio.get_running_loop().time()
+        await music.credits()
+        assert asyncio.get_running_loop().time() - started <= 2 * TokenBucket().period
+        assert box.books.refusals == []
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_a_session_left_at_any_moment_leaves_no_task_and_no_job_open(song, moment):
+    before = asyncio.all_tasks()
+    async with Sandbox(Options(seed=4)) as box:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(moment), MusicSession.sandbox(box) as music:
+                jobs = [music.submit(song()) for _ in range(6)]
+                await asyncio.gather(*jobs)
+        assert all(job.done() for job in jobs)
+        assert {job.task_id for job in jobs if job.task_id} == {entry.task_id for entry in box.books.taken()}
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
+
+
+@pytest.mark.looptime
+async def test_cancelling_the_session_task_in_mid_post_still_learns_the_task_id(fake, song):
+    async def slowly(_request):
+        await asyncio.sleep(20)
+        return {"task_id": "t-1"}
+
+    fake.script("/sonic/create", slowly)
+    jobs = []
+
+    async def work():
+        async with MusicSession("key", fake.url) as music:
+            jobs.append(music.submit(song()))
+            await jobs[0]
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (jobs[0].task_id, jobs[0].state) == ("t-1", JobState.DETACHED)
+
+
+@pytest.mark.looptime
+async def test_cancelling_the_closing_itself_breaks_the_post_off_and_says_that_its_fate_is_unknown(fake, song):
+    async def stall(_request):
+        await asyncio.sleep(10_000)
+
+    fake.script("/sonic/create", stall)
+    jobs = []
+
+    async def work():
+        async with MusicSession("key", fake.url) as music:
+            jobs.append(music.submit(song()))
+            await jobs[0]
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(5)
+    for _ in range(2):  # the second does not wait for the POST any more
+        task.cancel()
+        await asyncio.sleep(1)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert jobs[0].state is JobState.UNKNOWN
+
+
+@pytest.mark.looptime
+async def test_a_waiter_that_is_cancelled_leaves_the_other_waiters_waiting(song):
+    async with MusicSession.sandbox(speed=1) as music:
+        job = music.submit(song())
+        one, two = asyncio.create_task(job.result()), asyncio.create_task(job.result())
+        await asyncio.sleep(1)
+        one.cancel()
+        assert (await two).clips
+        assert one.cancelled()
+
+
+@pytest.mark.looptime
+async def test_a_job_cancelled_while_it_is_looked_at_ends_at_once(fake, song):
+    async def slowly(_request):
+        await asyncio.sleep(20)
+        return {"data": [{"clip_id": "c", "state": "succeeded"}]}
+
+    fake.script("/sonic/create", {"task_id": "t"})
+    fake.script("/sonic/task/t", slowly)
+    async with MusicSession("key", fake.url) as music:
+        job = music.submit(song())
+        await asyncio.sleep(20)
+        job.cancel()
+        with pytest.raises(JobCancelled):
+            await job
+        await asyncio.sleep(60)
+        assert job.state is JobState.DETACHED
+
+
+@pytest.mark.looptime
+async def test_a_call_cancelled_in_mid_post_keeps_the_result_that_was_paid_for(fake):
+    from aimusic_async import sonic
+
+    async def slowly(_request):
+        await asyncio.sleep(20)
+        return {"data": {"upsampled_tags": "bright pop"}}
+
+    fake.script("/sonic/upsample-tags", slowly)
+    async with MusicSession("key", fake.url) as music:
+        job = music.submit(sonic.UpsampleTags(tags="pop"))
+        await asyncio.sleep(1)
+        job.cancel()
+        assert (await job).upsampled_tags == "bright pop"
+
+
+@pytest.mark.looptime
+async def test_a_request_refused_after_it_was_cancelled_is_not_sent_again(fake, song):
+    async def slowly(_request):
+        await asyncio.sleep(20)
+        return 429, {"type": "rate_limit"}
+
+    fake.script("/sonic/create", slowly)
+    async with MusicSession("key", fake.url) as music:
+        job = music.submit(song())
+        await asyncio.sleep(1)
+        job.cancel()
+        with pytest.raises(JobCancelled, match="never sent"):
+            await job
+        await asyncio.sleep(100)
+        assert job.state is JobState.CANCELLED
+    assert len(fake.asked) == 1
+
+
+def test_a_loop_that_is_torn_down_with_an_open_session_ends_quietly(song):
+    async def work():
+        async with MusicSession.sandbox(speed=60) as music:
+            music.submit(song())
+            await asyncio.sleep(0.2)
+            raise KeyboardInterrupt
+
+    loop = asyncio.new_event_loop()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(work())
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0.5))
+        assert asyncio.all_tasks(loop) == set()
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()

@@ -1,0 +1,71 @@
+"""Settings: found where the documentation says, refused when they would hurt."""
+
+import pytest
+
+from aimusic_async import ConfigurationError, Settings
+
+
+def load(environ=None, **given):
+    return Settings.load(environ=environ or {}, **given)
+
+
+def test_what_is_given_goes_before_the_environment_and_that_before_the_default():
+    environ = {"AIMUSIC_API_KEY": "env-key", "AIMUSIC_BASE_URL": "https://env.example"}
+    assert load(api_key="k").base_url == "https://api.aimusicapi.ai"
+    assert load(environ) == Settings(api_key="env-key", base_url="https://env.example")
+    given = load(environ, api_key="k", base_url="https://given.example")
+    assert given == Settings(api_key="k", base_url="https://given.example")
+
+
+@pytest.mark.parametrize("environ", [{}, {"AIMUSIC_API_KEY": ""}])
+def test_without_a_key_it_says_how_to_set_one(environ):
+    with pytest.raises(ConfigurationError, match="set the environment variable AIMUSIC_API_KEY"):
+        load(environ)
+
+
+@pytest.mark.parametrize("written", ["https://h.example/", "https://h.example/api/v1", "https://h.example/api/v1/"])
+def test_a_base_url_copied_with_its_path_is_understood(written):
+    assert load(api_key="k", base_url=written).base_url == "https://h.example"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8787", "localhost:80", "[::1]:9", "127.9.9.9"])
+def test_plain_http_is_for_this_machine(host):
+    assert load(api_key="k", base_url=f"http://{host}").base_url == f"http://{host}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://api.aimusicapi.ai", "http://127.0.0.1.evil.example", "http://10.0.0.1", "http://localhost.evil.example"],
+)
+def test_plain_http_to_anybody_else_is_refused(url):
+    with pytest.raises(ConfigurationError, match="plain http"):
+        load(api_key="k", base_url=url)
+
+
+@pytest.mark.parametrize("url", ["ftp://h", "h.example", "https://", "https://h.example/other", "https://h:x"])
+def test_what_is_no_service_address_is_refused(url):
+    with pytest.raises(ConfigurationError, match="base_url"):
+        load(api_key="k", base_url=url)
+
+
+def test_a_password_in_the_address_is_refused_and_not_shown():
+    with pytest.raises(ConfigurationError) as caught:
+        load(api_key="k", base_url="ftp://me:hush@h.example")
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["two words", "line\nbreak", "naïve", "tab\t"])
+def test_a_key_that_was_copied_badly_is_refused_and_not_shown(key):
+    with pytest.raises(ConfigurationError) as caught:
+        load(api_key=key)
+    assert key not in str(caught.value)
+
+
+def test_the_key_is_not_in_the_repr():
+    assert "s3cret" not in repr(Settings(api_key="s3cret"))
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), "15", True])
+def test_a_senseless_poll_interval_is_refused(seconds):
+    with pytest.raises(ConfigurationError, match="poll_interval"):
+        load(api_key="k", poll_interval=seconds)
