@@ -1,6 +1,6 @@
 """Asyncio SDK for the AI Music API: many songs at once, one scarce request budget spent well, nothing paid for lost."""
 
-from .api import account, sonic
+from .api import account, lyrics, nuro, producer, riffusion, sonic
 from .api.fields import ClipId
 from .api.request import Request
 from .api.results import (
@@ -8,6 +8,7 @@ from .api.results import (
     Bpm,
     Clip,
     Credits,
+    Lyrics,
     LyricsTimeline,
     Midi,
     Persona,
@@ -81,6 +82,7 @@ __all__ = [
     "JobGroup",
     "JobState",
     "JobTimeout",
+    "Lyrics",
     "LyricsTimeline",
     "Midi",
     "MusicError",
@@ -114,5 +116,9 @@ __all__ = [
     "Wav",
     "WebhookError",
     "account",
+    "lyrics",
+    "nuro",
+    "producer",
+    "riffusion",
     "sonic",
 ]

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import attrs
 
+from . import prices
 from .request import Answer, Endpoint, Request
 from .results import Credits
 
@@ -17,4 +18,4 @@ class GetCredits(Request[Credits]):
     """Ask what both pots hold. Free, but it takes a token like every request. Page: get credits."""
 
     endpoint: ClassVar = Endpoint(path="/get-credits", method="GET", answer=Answer.NOW, reply_within=30.0)
-    cost: ClassVar = 0
+    cost: ClassVar = prices.FREE

@@ -74,13 +74,17 @@ class Above:
 
 @attrs.frozen
 class Items:
-    """A list of exactly so many entries."""
+    """A list of so many entries."""
 
-    count: int
+    least: int
+    most: int
 
     def broken(self, value: Sequence[object]) -> str | None:
         """See `Limit.broken`."""
-        return None if len(value) == self.count else f"must hold exactly {self.count} entries, holds {len(value)}"
+        if self.least <= len(value) <= self.most:
+            return None
+        wanted = f"exactly {self.least}" if self.least == self.most else f"{self.least} to {self.most}"
+        return f"must hold {wanted} entries, holds {len(value)}"
 
 
 @attrs.frozen
@@ -109,7 +113,9 @@ class FieldSpec:
 
     name: str
     kind: type | tuple[object, ...]
-    """`str`, `bool`, `int`, `float`, `list` (of strings), or a tuple of the literal values that are allowed."""
+    """`str`, `bool`, `int`, `float`, `list`, or a tuple of the literal values that are allowed."""
+    entry: type
+    """Of what a list is: `str`, or an attrs class. `str` for what is no list."""
     optional: bool
     required: bool
     limits: tuple[Limit, ...]
@@ -125,26 +131,32 @@ class FieldSpec:
             if value in self.kind and isinstance(value, str):
                 return None
             return "must be " + " or ".join(repr(one) for one in self.kind)
-        fits, expected = _KINDS[self.kind]
-        if not fits(value):
-            return f"must be {expected}, not {type(value).__name__}"
+        if self.kind is list:
+            if not isinstance(value, tuple) or not all(isinstance(one, self.entry) for one in value):
+                return (
+                    f"must be a list of {'strings' if self.entry is str else self.entry.__name__}, not {_named(value)}"
+                )
+        elif not _KINDS[self.kind][0](value):
+            return f"must be {_KINDS[self.kind][1]}, not {_named(value)}"
         return next((told for limit in self.limits if (told := limit.broken(value))), None)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _named(value: object) -> str:
+    if isinstance(value, tuple) and value:
+        return "one that holds " + ", ".join(sorted({type(one).__name__ for one in value}))
+    return type(value).__name__
 
 
-def _is_list_of_text(value: object) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+def listed(entries: Any) -> Any:
+    """Make a tuple of a list, so that requests are hashable; what is no list is left for the check to refuse."""
+    return tuple(entries) if isinstance(entries, list) else entries
 
 
 _KINDS: dict[type, tuple[Callable[[object], bool], str]] = {
     str: (lambda value: isinstance(value, str), "a string"),
     bool: (lambda value: isinstance(value, bool), "True or False"),
     int: (lambda value: isinstance(value, int) and not isinstance(value, bool), "a whole number"),
-    float: (_is_number, "a number"),
-    list: (_is_list_of_text, "a list of strings"),
+    float: (lambda value: isinstance(value, int | float) and not isinstance(value, bool), "a number"),
 }
 
 
@@ -159,11 +171,12 @@ def field_specs(cls: type) -> tuple[FieldSpec, ...]:
 
 def _spec(name: str, hint: Any, *, required: bool, secret: bool) -> FieldSpec:
     kind: type | tuple[object, ...] | None = None
+    entry: type = str
     optional = False
     extras: list[object] = []
 
     def unwrap(part: Any) -> None:
-        nonlocal kind, optional
+        nonlocal kind, optional, entry
         origin = get_origin(part)
         if origin is Annotated:
             inner, *more = get_args(part)
@@ -178,15 +191,18 @@ def _spec(name: str, hint: Any, *, required: bool, secret: bool) -> FieldSpec:
             kind = get_args(part)
         elif origin is not None and issubclass(origin, Sequence):
             kind = list
+            (inner,) = get_args(part)
+            entry = get_args(inner)[0] if get_origin(inner) is Annotated else inner
         else:
             kind = part
 
     unwrap(hint)
-    if not isinstance(kind, tuple) and kind not in _KINDS:
+    if not isinstance(kind, tuple) and kind is not list and kind not in _KINDS:
         raise TypeError(f"{name}: a request's field cannot be of type {hint!r}")
     return FieldSpec(
         name=name,
         kind=kind,
+        entry=entry,
         optional=optional,
         required=required,
         limits=tuple(one for one in extras if hasattr(one, "broken")),

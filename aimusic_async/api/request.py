@@ -38,6 +38,8 @@ class Endpoint:
     """Whether an argument can turn a direct answer into a task."""
     fixed: Mapping[str, str] = attrs.field(factory=dict)
     """Fields that every such request carries (`task_type`)."""
+    clips: int = 1
+    """How many clips a finished task has at least; a list that is shorter still grows."""
     reply_within: float = 60.0
     """Seconds after which the answer of one HTTP request counts as lost."""
     typical: float = 0.0

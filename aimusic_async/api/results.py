@@ -13,6 +13,10 @@ import attrs
 
 Raw = Mapping[str, Any]
 
+SUCCEEDED = frozenset({"succeeded", "success", "complete"})
+FAILED = frozenset({"failed", "error"})
+"""How the platforms spell the two final states; every other word means that it still runs."""
+
 
 def _raw() -> Any:
     return attrs.field(factory=dict, repr=False, eq=False)
@@ -49,12 +53,12 @@ class Clip:
     @property
     def succeeded(self) -> bool:
         """Whether the final audio is there."""
-        return self.state.lower() in {"succeeded", "success", "complete"}
+        return self.state.lower() in SUCCEEDED
 
     @property
     def failed(self) -> bool:
         """Whether it will never be there."""
-        return self.state.lower() in {"failed", "error"}
+        return self.state.lower() in FAILED
 
 
 @attrs.frozen(kw_only=True)
@@ -177,6 +181,22 @@ class TagSuggestion:
     """A richer description of a style."""
 
     upsampled_tags: str
+    raw: Raw = _raw()
+
+
+@attrs.frozen(kw_only=True)
+class LyricsText:
+    """One proposal: a title and the words to sing."""
+
+    lyrics: str
+    title: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Lyrics:
+    """Written lyrics, to choose from."""
+
+    results: tuple[LyricsText, ...]
     raw: Raw = _raw()
 
 

@@ -1,7 +1,4 @@
-"""The operations of the sonic platform, one class each; field names are the service's own.
-
-Prices are the introduction page's of 2026-01-24 where it has one; those it lacks are marked "(not on the price page)".
-"""
+"""The operations of the sonic platform, one class each; field names are the service's own."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 import attrs
 
 from ..errors import InvalidRequest
+from . import prices
 from .fields import (
     ClipId,
     End,
@@ -25,7 +23,7 @@ from .fields import (
     Weight,
     check_range,
 )
-from .limits import Above, Between, Doc, Items, MaxLength, NotEmpty, WebUrl
+from .limits import Above, Between, Doc, Items, MaxLength, NotEmpty, WebUrl, listed
 from .request import Answer, Endpoint, Request
 from .results import Bpm, LyricsTimeline, Midi, Persona, Song, Stems, TagSuggestion, UploadedClip, Voice, Vox, Wav
 
@@ -80,7 +78,7 @@ class CreateMusic(Generation):
     """Write a new song: two clips, from your lyrics, from a description, or instrumental. Page: create music."""
 
     endpoint: ClassVar = _create("create_music")
-    cost: ClassVar = 10
+    cost: ClassVar = prices.SONG
 
     duration: Annotated[int, Between(10, 360), Doc("wished length in seconds, 10 to 360")] | None = None
 
@@ -93,7 +91,7 @@ class ExtendMusic(Generation):
     """
 
     endpoint: ClassVar = _create("extend_music")
-    cost: ClassVar = 10
+    cost: ClassVar = prices.SONG
 
     continue_clip_id: ClipId
     continue_at: Annotated[float, Above(0), Doc("seconds into the clip, inside it")]
@@ -105,7 +103,7 @@ class CoverMusic(Generation):
     """Sing a clip anew in another style. Page: cover music. For uploaded clips use `CoverUploadMusic`."""
 
     endpoint: ClassVar = _create("cover_music")
-    cost: ClassVar = 10
+    cost: ClassVar = prices.SONG
 
     continue_clip_id: ClipId
     audio_weight: Weight | None = None
@@ -116,7 +114,7 @@ class ConcatMusic(TaskRequest[Song]):
     """Join an extension with the song it extends: one clip. Page: concat music."""
 
     endpoint: ClassVar = _create("concat_music")
-    cost: ClassVar = 2
+    cost: ClassVar = prices.CONCAT
 
     continue_clip_id: ClipId
 
@@ -126,7 +124,7 @@ class PersonaMusic(Generation):
     """Write a song for a persona's voice (`CreatePersona`, `CreateVoice`). Page: persona music."""
 
     endpoint: ClassVar = _create("persona_music")
-    cost: ClassVar = 10
+    cost: ClassVar = prices.SONG
 
     persona_id: Annotated[str, NotEmpty(), Doc("id of a persona or voice")]
 
@@ -136,7 +134,7 @@ class ExtendUploadMusic(Generation):
     """Go on from a point of an uploaded clip; `continue_at=0.1` is the service's advice. Page: special scenarios."""
 
     endpoint: ClassVar = _create("extend_upload_music")
-    cost: ClassVar = 10
+    cost: ClassVar = prices.SONG
 
     continue_clip_id: ClipId
     continue_at: Annotated[float, Above(0), Doc("seconds into the clip, inside it")]
@@ -148,7 +146,7 @@ class CoverUploadMusic(Generation):
     """Sing an uploaded clip anew in another style. Page: special scenarios."""
 
     endpoint: ClassVar = _create("cover_upload_music")
-    cost: ClassVar = 10
+    cost: ClassVar = prices.SONG
 
     continue_clip_id: ClipId
     audio_weight: Weight | None = None
@@ -156,10 +154,10 @@ class CoverUploadMusic(Generation):
 
 @attrs.frozen(kw_only=True)
 class Remaster(TaskRequest[Song]):
-    """Render a clip again, cleaner or freer. Page: remaster (not on the price page)."""
+    """Render a clip again, cleaner or freer. Page: remaster."""
 
     endpoint: ClassVar = _create("remaster")
-    cost: ClassVar = 10
+    cost: ClassVar = prices.EDIT
 
     continue_clip_id: ClipId
     mv: Mv
@@ -188,20 +186,20 @@ class _Overpainting(Styled[Song]):
 
 @attrs.frozen(kw_only=True)
 class AddVocals(_Overpainting):
-    """Sing over an uploaded clip, younger than 24 hours. Page: add vocal (not on the price page)."""
+    """Sing over an uploaded clip, younger than 24 hours. Page: add vocal."""
 
     endpoint: ClassVar = _create("add_vocals")
-    cost: ClassVar = 10
+    cost: ClassVar = prices.EDIT
 
     prompt: Annotated[Prompt, NotEmpty()]
 
 
 @attrs.frozen(kw_only=True)
 class AddInstrumental(_Overpainting):
-    """Play under an uploaded voice, younger than 24 hours. Page: add instrumental (not on the price page)."""
+    """Play under an uploaded voice, younger than 24 hours. Page: add instrumental."""
 
     endpoint: ClassVar = _create("add_instrumental")
-    cost: ClassVar = 10
+    cost: ClassVar = prices.EDIT
 
     prompt: Prompt | None = None
 
@@ -211,7 +209,7 @@ class UploadExtend(Generation):
     """Upload a file and extend it in one request, which takes up to a minute to answer. Page: upload and extend."""
 
     endpoint: ClassVar = _task("/sonic/upload-extend", reply_within=150.0)
-    cost: ClassVar = 10
+    cost: ClassVar = prices.UPLOAD_AND_SONG
 
     url: SourceUrl
     continue_at: Annotated[float, Above(0), Doc("seconds into the file; 0.1 is the service's advice")]
@@ -224,7 +222,7 @@ class UploadCover(Generation):
     """Upload a file and cover it in one request, which takes up to a minute to answer. Page: upload and cover."""
 
     endpoint: ClassVar = _task("/sonic/upload-cover", reply_within=150.0)
-    cost: ClassVar = 10
+    cost: ClassVar = prices.UPLOAD_AND_SONG
 
     url: SourceUrl
     audio_weight: Weight | None = None
@@ -232,10 +230,10 @@ class UploadCover(Generation):
 
 @attrs.frozen(kw_only=True)
 class Sample(Generation):
-    """Make a whole song out of a short piece of another (or of a hum). Page: sample (not on the price page)."""
+    """Make a whole song out of a short piece of another (or of a hum). Page: sample."""
 
     endpoint: ClassVar = _task("/sonic/sample")
-    cost: ClassVar = 10
+    cost: ClassVar = prices.EDIT
 
     url: SourceUrl | None = None
     sample_clip_id: ClipId | None = None
@@ -251,27 +249,22 @@ class Sample(Generation):
         Generation.check_together(self)
 
 
-def _listed(ids: Sequence[str]) -> Sequence[str]:
-    """Make a list hashable; what is no list is left for the check to refuse."""
-    return tuple(ids) if isinstance(ids, list) else ids
-
-
 @attrs.frozen(kw_only=True)
 class Mashup(Generation):
-    """Mix exactly two clips into a new song. Page: mashup (not on the price page)."""
+    """Mix exactly two clips into a new song. Page: mashup."""
 
     endpoint: ClassVar = _task("/sonic/mashup")
-    cost: ClassVar = 10
+    cost: ClassVar = prices.EDIT
 
-    mashup_clip_ids: Annotated[Sequence[ClipId], Items(2)] = attrs.field(converter=_listed)
+    mashup_clip_ids: Annotated[Sequence[ClipId], Items(2, 2)] = attrs.field(converter=listed)
 
 
 @attrs.frozen(kw_only=True)
 class ReplaceSection(Styled[Song]):
-    """Sing a section of a song anew. Page: replace section (not on the price page)."""
+    """Sing a section of a song anew. Page: replace section."""
 
     endpoint: ClassVar = _task("/sonic/replace-section")
-    cost: ClassVar = 10
+    cost: ClassVar = prices.EDIT
 
     clip_id: ClipId
     infill_start_s: Start
@@ -294,7 +287,7 @@ class StemsBasic(TaskRequest[Stems]):
     """Split a clip into vocals and instruments. Page: stems basic."""
 
     endpoint: ClassVar = _task("/sonic/stems/basic", typical=45.0)
-    cost: ClassVar = 10
+    cost: ClassVar = prices.STEMS_BASIC
 
     clip_id: ClipId
 
@@ -304,7 +297,7 @@ class StemsFull(TaskRequest[Stems]):
     """Split a clip into its parts, usually twelve. Page: stems full."""
 
     endpoint: ClassVar = _task("/sonic/stems/full", typical=45.0)
-    cost: ClassVar = 50
+    cost: ClassVar = prices.STEMS_FULL
 
     clip_id: ClipId
 
@@ -314,7 +307,7 @@ class GetBpm(Request[Bpm]):
     """Measure a clip's tempo. Page: get BPM."""
 
     endpoint: ClassVar = _call("/sonic/bpm")
-    cost: ClassVar = 1
+    cost: ClassVar = prices.BPM
 
     clip_id: ClipId
 
@@ -324,7 +317,7 @@ class GetVox(Request[Vox]):
     """Take the voice out of a clip, over a range of at most 30 seconds. Page: get VOX."""
 
     endpoint: ClassVar = _call("/sonic/vox")
-    cost: ClassVar = 1
+    cost: ClassVar = prices.VOX
 
     clip_id: ClipId
     vocal_start_s: Start | None = None
@@ -337,20 +330,20 @@ class GetVox(Request[Vox]):
 
 @attrs.frozen(kw_only=True)
 class GetWav(Request[Wav]):
-    """Get a clip as WAV. Page: get wav (not on the price page)."""
+    """Get a clip as WAV. Page: get wav."""
 
     endpoint: ClassVar = _call("/sonic/wav", Answer.REPEAT)
-    cost: ClassVar = 1
+    cost: ClassVar = prices.WAV
 
     clip_id: ClipId
 
 
 @attrs.frozen(kw_only=True)
 class GetMidi(Request[Midi]):
-    """Get the notes of a clip or stem. Page: get midi (not on the price page)."""
+    """Get the notes of a clip or stem. Page: get midi."""
 
     endpoint: ClassVar = _call("/sonic/midi", Answer.REPEAT)
-    cost: ClassVar = 1
+    cost: ClassVar = prices.MIDI
 
     clip_id: ClipId
 
@@ -360,7 +353,7 @@ class GetLyricsTimeline(Request[LyricsTimeline]):
     """Tell when each word is sung; only the first time for a clip costs a credit. Page: lyrics timeline."""
 
     endpoint: ClassVar = _call("/sonic/aligned-lyrics", Answer.REPEAT)
-    cost: ClassVar = 1
+    cost: ClassVar = prices.TIMELINE
 
     clip_id: ClipId
 
@@ -373,20 +366,20 @@ class UpsampleTags(Request[TagSuggestion]):
     """Turn a few style words into many. Page: upsample tags."""
 
     endpoint: ClassVar = _call("/sonic/upsample-tags")
-    cost: ClassVar = 1
+    cost: ClassVar = prices.TAGS
 
     tags: Annotated[str, NotEmpty(), Doc("style words, comma separated")]
 
 
 @attrs.frozen(kw_only=True)
 class UploadMusic(Request[UploadedClip]):
-    """Bring in a file of your own, which takes about 20 seconds. Page: upload music (not on the price page).
+    """Bring in a file of your own, which takes about 20 seconds. Page: upload music.
 
     With `callback_url` the service answers with a task at once, and calls that address when it is done.
     """
 
     endpoint: ClassVar = Endpoint(path="/sonic/upload", answer=Answer.NOW, may_be_task=True, reply_within=120.0)
-    cost: ClassVar = 2
+    cost: ClassVar = prices.UPLOAD
 
     url: SourceUrl
     callback_url: Annotated[str, WebUrl(1024), Doc("https address to call when done")] | None = None
@@ -402,7 +395,7 @@ class CreatePersona(Request[Persona]):
     """Keep the voice of a clip for `PersonaMusic`. Page: create persona, which is marked unavailable: it may refuse."""
 
     endpoint: ClassVar = _call("/sonic/persona")
-    cost: ClassVar = 1
+    cost: ClassVar = prices.PERSONA
 
     name: Annotated[str, NotEmpty(), MaxLength(79), Doc("shorter than 80 characters")]
     clip_id: ClipId
@@ -419,10 +412,10 @@ class CreatePersona(Request[Persona]):
 
 @attrs.frozen(kw_only=True)
 class CreateVoice(TaskRequest[Voice]):
-    """Learn a voice from a recording of more than 10 seconds. Page: create voice (not on the price page)."""
+    """Learn a voice from a recording of more than 10 seconds. Page: create voice."""
 
     endpoint: ClassVar = _task("/sonic/create-voice", typical=40.0)
-    cost: ClassVar = 4
+    cost: ClassVar = prices.VOICE
 
     audio_url: SourceUrl
     name: Title | None = None

@@ -21,7 +21,7 @@ from cattrs.gen import make_dict_structure_fn
 from ..errors import ApiError, ServerError
 from .refusals import message_of, refusal
 from .request import Request
-from .results import Clip, Clips, Raw
+from .results import FAILED, SUCCEEDED, Clip, Clips, Raw
 
 R = TypeVar("R")
 
@@ -127,12 +127,14 @@ def read_task(cls: type[Request[R]], task_id: str, reply: Reply) -> Progress[R]:
     if _not_ready(reply):
         return Progress(state=TaskState.RUNNING, raw=reply.body)
     fields = reply.fields
-    word = str(fields.get("status", "")).lower()
+    word = str(fields.get("status", "")).lower()  # producer and nuro say it once, for the whole task
     timed_out = reply.status == 504 and fields.get("type") == "timeout"
-    if timed_out or fields.get("type") == "failed" or word in {"failed", "error"}:
+    if timed_out or fields.get("type") == "failed" or word in FAILED:
         reason = message_of(fields) or "the service gave no reason"
         return Progress(state=TaskState.FAILED, reason=reason, refunded=_refunded(fields, reason), raw=reply.body)
     _raise_refusal(cls, reply)
+    if word in {"pending", "running"}:
+        return Progress(state=TaskState.RUNNING, raw=reply.body)
     try:
         return _read_data(cls, task_id, fields)
     except _UNREADABLE as error:
@@ -143,7 +145,12 @@ def _read_data(cls: type[Request[R]], task_id: str, fields: Mapping[str, Any]) -
     result_type = cls.result_type()
     data = fields.get("data")
     if issubclass(result_type, Clips):
-        return _read_clips(result_type, task_id, fields, data if isinstance(data, list) else [])
+        items = data if isinstance(data, list) else []
+        if (
+            "data" not in fields and "status" in fields
+        ):  # nuro: one clip, spread over the body, without an id of its own
+            items = [{"clip_id": task_id, "state": fields["status"], **fields}]
+        return _read_clips(cls, result_type, task_id, fields, items)
     one = data[0] if isinstance(data, list) and data else data
     if not isinstance(one, dict) or not one or _running(one):
         return Progress(state=TaskState.RUNNING, raw=fields)
@@ -152,22 +159,24 @@ def _read_data(cls: type[Request[R]], task_id: str, fields: Mapping[str, Any]) -
 
 def _running(fields: Mapping[str, Any]) -> bool:
     """Whether an entry says that it is not final; one that says nothing is."""
-    return str(fields.get("state", "succeeded")).lower() not in {"succeeded", "success", "complete"}
+    return str(fields.get("state", "succeeded")).lower() not in SUCCEEDED
 
 
-def _read_clips(result_type: Any, task_id: str, raw: Mapping[str, Any], data: list[Any]) -> Progress[Any]:
+def _read_clips(
+    cls: type[Request[Any]], result_type: Any, task_id: str, raw: Mapping[str, Any], data: list[Any]
+) -> Progress[Any]:
     parts: list[Clip] = []
     full: list[Clip] = []
     joined = True
     for item in data:
         part = next((item[key] for key in ("extended", "replaced") if item.get(key)), None)
-        parts.append(_reader().structure(part or item, Clip))
+        parts.append(_reader().structure({"state": _state_of(part or item, raw), **(part or item)}, Clip))
         if part and item.get("full"):
             full.append(_reader().structure(item["full"], Clip))
         elif part and not parts[-1].failed:
             joined = False
     everything = (*parts, *full)
-    if not parts or not joined or not all(clip.succeeded or clip.failed for clip in everything):
+    if len(parts) < cls.endpoint.clips or not joined or not all(clip.succeeded or clip.failed for clip in everything):
         return Progress(state=TaskState.RUNNING, clips=everything, raw=raw)
     good = tuple(clip for clip in parts if clip.succeeded)
     bad = tuple(clip for clip in everything if clip.failed)
@@ -175,9 +184,14 @@ def _read_clips(result_type: Any, task_id: str, raw: Mapping[str, Any], data: li
         reason = next((clip.error_message for clip in bad if clip.error_message), "every clip failed")
         refunded = _refunded(raw, reason)
         return Progress(state=TaskState.FAILED, clips=everything, reason=reason, refunded=refunded, raw=raw)
-    joint = {"full": tuple(clip for clip in full if clip.succeeded)} if full else {}
+    joint: dict[str, Any] = {"full": tuple(clip for clip in full if clip.succeeded)} if full else {}
     result = result_type(task_id=task_id, clips=good, failed=bad, raw=raw, **joint)
     return Progress(state=TaskState.SUCCEEDED, result=result, clips=everything, raw=raw)
+
+
+def _state_of(item: Mapping[str, Any], task: Mapping[str, Any]) -> str:
+    """Return the state of an entry that does not tell its own: the task's word, else what its audio says."""
+    return str(task.get("status") or ("succeeded" if item.get("audio_url") or item.get("wav_url") else "running"))
 
 
 def _not_ready(reply: Reply) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from aimusic_async.sandbox import texts, words
 from aimusic_async.sandbox.audio import Audio
@@ -13,6 +13,7 @@ from aimusic_async.sandbox.tasks import Clip
 from aimusic_async.sandbox.texts import Answer
 
 _ECHOED = ("gpt_description_prompt", "negative_tags", "style_weight", "weirdness_constraint")
+_DECIBELS = {"subtle": 1.5, "normal": 3.0, "high": 5.0}
 _SOURCES = ("continue_clip_id", "clip_id", "sample_clip_id", "mashup_clip_ids")
 
 
@@ -135,12 +136,20 @@ def concat(visit: Visit) -> Answer:
 
 
 def remaster(visit: Visit) -> Answer:
-    """The same tune again."""
+    """The same tune in other mixes."""
     source = visit.clip("continue_clip_id")
-    same = Draft(
-        score=source.score, title=source.title, tags=source.tags, lyrics=source.lyrics, mv=str(visit.body["mv"])
-    )
-    return visit.submitted(songs_task(visit, "sonic", [same] * visit.options.clips_per_task))
+    decibels = _DECIBELS[visit.body.get("variation_category", "normal")]
+    mixes = [
+        Draft(
+            score=evolve(source.score, mix=(visit.chance.getrandbits(32), decibels)),
+            title=source.title,
+            tags=source.tags,
+            lyrics=source.lyrics,
+            mv=str(visit.body["mv"]),
+        )
+        for _ in range(visit.options.clips_per_task)
+    ]
+    return visit.submitted(songs_task(visit, "sonic", mixes))
 
 
 def sample(visit: Visit) -> Answer:

@@ -24,6 +24,8 @@ class Score:
     lyrics: str = ""
     seconds: float = 30.0
     instrumental: bool = False
+    mix: tuple[int, float] | None = None
+    """For another mix of the same tune: its seed, and by how many decibels a part may be louder or softer."""
 
 
 @frozen(kw_only=True)

@@ -1,7 +1,10 @@
 """What the sandbox knows about a clip's tune: tempo, notes, words and parts."""
 
 from collections.abc import Collection
+from random import Random
 from typing import Any
+
+from attrs import evolve
 
 from aimusic_async.sandbox.music import PARTS, Tune, compose
 from aimusic_async.sandbox.tasks import Clip, Score
@@ -25,15 +28,25 @@ class Tunes:
         if score not in self._kept:
             if len(self._kept) >= KEPT:
                 del self._kept[next(iter(self._kept))]
-            self._kept[score] = compose(
-                score.seed,
-                title=score.title,
-                tags=score.tags,
-                lyrics=score.lyrics,
-                seconds=score.seconds,
-                instrumental=score.instrumental,
-            )
+            self._kept[score] = _composed(score)
         return self._kept[score]
+
+
+def _composed(score: Score) -> Tune:
+    tune = compose(
+        score.seed,
+        title=score.title,
+        tags=score.tags,
+        lyrics=score.lyrics,
+        seconds=score.seconds,
+        instrumental=score.instrumental,
+    )
+    if score.mix is None:
+        return tune
+    seed, decibels = score.mix
+    chance = Random(seed)
+    gains = {part: tune.style.emphasis.get(part, 0.0) + chance.uniform(-decibels, decibels) for part in PARTS}
+    return evolve(tune, style=evolve(tune.style, emphasis=gains))
 
 
 def tempo(tune: Tune) -> tuple[float, float, float]:

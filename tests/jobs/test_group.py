@@ -21,12 +21,8 @@ def now():
     return asyncio.get_running_loop().time()
 
 
-@pytest.fixture
-async def unlucky():
-    """A session in which every task fails with a refund."""
-    options = Options(task_failure_rate=1.0, failed_form="body", durations={"sonic": 30})
-    async with Sandbox(options) as box, MusicSession.sandbox(box) as it:
-        yield it
+UNLUCKY = Options(task_failure_rate=1.0, failed_form="body", durations={"sonic": 30})
+"""Every task fails with a refund."""
 
 
 @pytest.mark.looptime
@@ -56,10 +52,11 @@ async def test_wait_lets_all_finish_then_raises_the_failures_as_one_group(song):
 
 
 @pytest.mark.looptime
-async def test_a_task_that_the_service_failed_tells_its_refund(unlucky, song):
-    with pytest.raises(ExceptionGroup) as caught:
-        async with unlucky.group() as group:
-            job = group.submit(song())
+async def test_a_task_that_the_service_failed_tells_its_refund(song):
+    async with Sandbox(UNLUCKY) as box, MusicSession.sandbox(box) as music:
+        with pytest.raises(ExceptionGroup) as caught:
+            async with music.group() as group:
+                job = group.submit(song())
     (error,) = caught.value.exceptions
     assert isinstance(error, JobFailed)
     assert error.job is job
@@ -92,8 +89,8 @@ async def test_a_job_submitted_after_the_first_failure_is_cancelled_too(song):
 
 
 @pytest.mark.looptime
-async def test_keep_never_raises(unlucky, song):
-    async with unlucky.group(on_failure="keep") as group:
+async def test_keep_never_raises(song):
+    async with Sandbox(UNLUCKY) as box, MusicSession.sandbox(box) as music, music.group(on_failure="keep") as group:
         job = group.submit(song())
     assert group.results() == []
     assert isinstance(group.failures()[job], JobFailed)

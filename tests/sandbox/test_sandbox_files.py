@@ -120,6 +120,16 @@ async def test_a_stem_is_made_of_its_part_of_the_same_tune(opened, monkeypatch):
         assert seed == stem_seed
 
 
+async def test_a_remaster_sounds_different_and_has_the_same_notes(opened):
+    async with opened(**SHORT) as caller:
+        song = await caller.song()
+        body = {"task_type": "remaster", "continue_clip_id": song["clip_id"], "mv": "sonic-v5"}
+        mixes = [song, *await caller.made("/sonic/create", body)]
+        assert len({(await fetch(caller, mix["audio_url"]))[2] for mix in mixes}) == 3
+        notes = [(await caller.done("/sonic/midi", {"clip_id": mix["clip_id"]}))["data"] for mix in mixes]
+        assert notes[0]["instruments"] == notes[1]["instruments"] == notes[2]["instruments"]
+
+
 async def test_an_uploaded_recording_is_served_as_it_was(opened, recordings):
     async with opened(**SHORT) as caller, recordings() as at:
         answer = await caller.done("/sonic/upload", {"url": at("1.wav")})
