@@ -11,7 +11,7 @@ import attrs
 
 from .errors import JobInfo
 
-logger = logging.getLogger("aimusic_async")
+logger: logging.Logger = logging.getLogger("aimusic_async")
 
 
 class JobState(StrEnum):

@@ -24,6 +24,7 @@ from .jobs.clock import Clock
 from .jobs.dispatcher import Dispatcher
 from .jobs.group import JobGroup, OnFailure
 from .jobs.job import Job
+from .methods import Lyrics, Nuro, Producer, Riffusion, Sonic
 from .settings import Settings
 from .transport.http import HttpTransport
 from .transport.limiter import STANDARD_RATE, RateLimiter, TokenBucket
@@ -65,9 +66,14 @@ class MusicSession:
         self._dispatcher: Dispatcher | None = None
         self._transport: HttpTransport | None = None
         self._numbers = itertools.count(1)
-        self.stats = Stats()
+        self.sonic: Sonic = Sonic(self.run)
+        self.lyrics: Lyrics = Lyrics(self.run)
+        self.producer: Producer = Producer(self.run)
+        self.nuro: Nuro = Nuro(self.run)
+        self.riffusion: Riffusion = Riffusion(self.run)
+        self.stats: Stats = Stats()
         """Counts of requests since the session was made."""
-        self.events = Events()
+        self.events: Events = Events()
         """Everything that happens here; `music.events.listen(function)`."""
         self.events.listen(self.stats.count)
 

@@ -17,7 +17,7 @@ FLOORS = {
     "transport": 2,
     "jobs": 3,
     "download": 4, "webhooks": 4,
-    "session": 5,
+    "session": 5, "methods": 5,
     "cli": 6,
 }  # fmt: skip
 APART = {"sandbox"}  # stands beside the house: nothing of the client's in it, and only at the door do we ask for it

@@ -17,5 +17,5 @@ __all__ = ["GetCredits"]
 class GetCredits(Request[Credits]):
     """Ask what both pots hold. Free, but it takes a token like every request. Page: get credits."""
 
-    endpoint: ClassVar = Endpoint(path="/get-credits", method="GET", answer=Answer.NOW, reply_within=30.0)
-    cost: ClassVar = prices.FREE
+    endpoint: ClassVar[Endpoint] = Endpoint(path="/get-credits", method="GET", answer=Answer.NOW, reply_within=30.0)
+    cost: ClassVar[int] = prices.FREE

@@ -147,7 +147,7 @@ def _named(value: object) -> str:
     return type(value).__name__
 
 
-def listed(entries: Any) -> Any:
+def listed(entries: Sequence[str]) -> Sequence[str]:
     """Make a tuple of a list, so that requests are hashable; what is no list is left for the check to refuse."""
     return tuple(entries) if isinstance(entries, list) else entries
 

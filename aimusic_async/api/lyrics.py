@@ -21,7 +21,7 @@ class GenerateLyrics(Request[Lyrics]):
     A pot of credits of its own paid for it in 2025; later notes call it free.
     """
 
-    endpoint: ClassVar = Endpoint(path="/sonic/lyrics", answer=Answer.NOW)
-    cost: ClassVar = prices.LYRICS
+    endpoint: ClassVar[Endpoint] = Endpoint(path="/sonic/lyrics", answer=Answer.NOW)
+    cost: ClassVar[int] = prices.LYRICS
 
     description: Annotated[str, NotEmpty(), MaxLength(200), Doc("what they are about, at most 200 characters")]

@@ -6,7 +6,7 @@ Genres, moods, timbres, instruments and themes are sent as they are written; the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import attrs
 
@@ -31,8 +31,8 @@ def _create(kind: str) -> Endpoint:
 class CreateVocal(TaskRequest[Song]):
     """Write a song for a singer, in English or Chinese. Page: create vocal music (switched off)."""
 
-    endpoint: ClassVar = _create("vocal")
-    cost: ClassVar = prices.NURO_SONG
+    endpoint: ClassVar[Endpoint] = _create("vocal")
+    cost: ClassVar[int] = prices.NURO_SONG
 
     lyrics: Annotated[str, NotEmpty(), MaxLength(2000), Doc("lyrics, at most 2000 characters")]
     gender: Literal["Female", "Male"] | None = None
@@ -53,11 +53,12 @@ class Segment:
         check("nuro.segment", field_specs(Segment), self)
 
 
-def _segments(given: Any) -> Any:
-    entries = listed(given)
-    if not isinstance(entries, tuple):
-        return entries
-    return tuple(Segment(**one) if isinstance(one, dict) else one for one in entries)
+def _words(words: Sequence[str] | None) -> Sequence[str] | None:
+    return words if words is None else listed(words)
+
+
+def _segments(segments: Sequence[Segment] | None) -> Sequence[Segment] | None:
+    return tuple(segments) if isinstance(segments, list) else segments
 
 
 @attrs.frozen(kw_only=True)
@@ -67,15 +68,15 @@ class CreateInstrumental(TaskRequest[Song]):
     `version` v1.0 (the default) takes lists of words and up to 60 seconds; v2.0 takes `segments`, or 30 to 120 seconds.
     """
 
-    endpoint: ClassVar = _create("bgm")
-    cost: ClassVar = prices.NURO_SONG
+    endpoint: ClassVar[Endpoint] = _create("bgm")
+    cost: ClassVar[int] = prices.NURO_SONG
 
     description: Annotated[str, NotEmpty(), Doc("what it is for; below 200 characters for v2.0")]
     version: Literal["v1.0", "v2.0"] | None = None
-    genre: Words | None = attrs.field(default=None, converter=listed)
-    mood: Words | None = attrs.field(default=None, converter=listed)
-    instrument: Words | None = attrs.field(default=None, converter=listed)
-    theme: Words | None = attrs.field(default=None, converter=listed)
+    genre: Words | None = attrs.field(default=None, converter=_words)
+    mood: Words | None = attrs.field(default=None, converter=_words)
+    instrument: Words | None = attrs.field(default=None, converter=_words)
+    theme: Words | None = attrs.field(default=None, converter=_words)
     duration: Annotated[int, Doc("seconds: 1 to 60 for v1.0, 30 to 120 for v2.0")] | None = None
     segments: Annotated[Sequence[Segment], Items(1, 24), Doc("sections, 30 to 120 seconds in all; for v2.0")] | None = (
         attrs.field(default=None, converter=_segments)

@@ -27,8 +27,8 @@ class CreateMusic(TaskRequest[Song]):
     `EndpointRetired` now.
     """
 
-    endpoint: ClassVar = Endpoint(path="/producer/create", fixed={"task_type": "create_music"}, typical=30.0)
-    cost: ClassVar = prices.PRODUCER_SONG
+    endpoint: ClassVar[Endpoint] = Endpoint(path="/producer/create", fixed={"task_type": "create_music"}, typical=30.0)
+    cost: ClassVar[int] = prices.PRODUCER_SONG
 
     sound: Annotated[str, NotEmpty(), Doc("style in words")] | None = None
     lyrics: Annotated[str, NotEmpty(), Doc("lyrics with [Verse], [Chorus], …")] | None = None
@@ -72,8 +72,8 @@ class CreateMusic(TaskRequest[Song]):
 class Upload(TaskRequest[Song]):
     """Bring in a file of your own. Page: producer upload, which is marked unavailable: it may refuse."""
 
-    endpoint: ClassVar = Endpoint(path="/producer/upload", typical=15.0)
-    cost: ClassVar = prices.PRODUCER_FILE
+    endpoint: ClassVar[Endpoint] = Endpoint(path="/producer/upload", typical=15.0)
+    cost: ClassVar[int] = prices.PRODUCER_FILE
 
     audio_url: SourceUrl
 
@@ -82,8 +82,8 @@ class Upload(TaskRequest[Song]):
 class Download(TaskRequest[Song]):
     """Get a clip as MP3 or WAV. Page: producer download, which is marked unavailable: it may refuse."""
 
-    endpoint: ClassVar = Endpoint(path="/producer/download", typical=10.0)
-    cost: ClassVar = prices.PRODUCER_FILE
+    endpoint: ClassVar[Endpoint] = Endpoint(path="/producer/download", typical=10.0)
+    cost: ClassVar[int] = prices.PRODUCER_FILE
 
     clip_id: ClipId
     format: Literal["mp3", "wav"]

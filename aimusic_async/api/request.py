@@ -97,6 +97,11 @@ class Request(Generic[R]):
         result: type[R] = _result_type(cls)  # type: ignore[arg-type]  # as above
         return result
 
+    @classmethod
+    def page(cls) -> str:
+        """Return the page of the service's documentation that describes it, as its docstring names it."""
+        return (cls.__doc__ or "").partition("Page: ")[2].partition("\n")[0].rstrip(".")
+
     def derived(self) -> Mapping[str, object]:
         """Return fields that follow from others and were left out by the caller."""
         return {}

@@ -38,9 +38,9 @@ def _create(task_type: str) -> Endpoint:
 class _Creation(TaskRequest[Song]):
     """Fields of every riffusion creation."""
 
-    endpoint: ClassVar = _create("create_music")
-    cost: ClassVar = prices.RIFFUSION_SONG
-    custom: ClassVar = True
+    endpoint: ClassVar[Endpoint] = _create("create_music")
+    cost: ClassVar[int] = prices.RIFFUSION_SONG
+    custom: ClassVar[bool] = True
 
     mv: Annotated[str, NotEmpty(), Doc("FUZZ-1.1 Pro, FUZZ-1.1, FUZZ-1.0 Pro or FUZZ-1.0")]
     title: Annotated[str, Doc("title")] | None = None
@@ -67,7 +67,7 @@ class CreateWithLyrics(_Creation):
 class CreateWithDescription(_Creation):
     """Write a song from a description. Page: riffusion create with description (deprecated)."""
 
-    custom: ClassVar = False
+    custom: ClassVar[bool] = False
 
     prompt: Annotated[str, NotEmpty(), Doc("what the song is about")]
 
@@ -85,7 +85,7 @@ class _Edit(_Creation):
 class Cover(_Edit):
     """Sing a clip anew in another style. Page: riffusion cover (deprecated)."""
 
-    endpoint: ClassVar = _create("cover_music")
+    endpoint: ClassVar[Endpoint] = _create("cover_music")
 
     task_type: Literal["cover_music", "cover_upload_music"] | None = None
 
@@ -94,7 +94,7 @@ class Cover(_Edit):
 class Extend(_Edit):
     """Go on from a point of a clip. Page: riffusion extend (deprecated)."""
 
-    endpoint: ClassVar = _create("extend_music")
+    endpoint: ClassVar[Endpoint] = _create("extend_music")
 
     continue_at: Annotated[int, Above(0), Doc("whole seconds into the clip")]
     task_type: Literal["extend_music", "extend_upload_music"] | None = None
@@ -104,7 +104,7 @@ class Extend(_Edit):
 class ReplaceSection(_Edit):
     """Sing a section anew. Page: riffusion replace section (deprecated); the bounds' names are taken from its time."""
 
-    endpoint: ClassVar = _create("replace_music")
+    endpoint: ClassVar[Endpoint] = _create("replace_music")
 
     starts: Annotated[float, Between(0), Doc("seconds from the start of the clip")]
     ends: Annotated[float, Above(0), Doc("seconds from the start of the clip")]
@@ -119,7 +119,7 @@ class ReplaceSection(_Edit):
 class SwapSound(_Edit):
     """Keep the voice, exchange the backing; `sound` describes the new one. Page: riffusion swap sound (deprecated)."""
 
-    endpoint: ClassVar = _create("swap_music_sound")
+    endpoint: ClassVar[Endpoint] = _create("swap_music_sound")
 
     task_type: Literal["swap_music_sound", "swap_upload_music_sound"] | None = None
 
@@ -128,7 +128,7 @@ class SwapSound(_Edit):
 class SwapVocals(_Edit):
     """Keep the backing, exchange the voice; `sound` describes the new one. Page: riffusion swap vocals (deprecated)."""
 
-    endpoint: ClassVar = _create("swap_music_vocals")
+    endpoint: ClassVar[Endpoint] = _create("swap_music_vocals")
 
     task_type: Literal["swap_music_vocals", "swap_upload_music_vocals"] | None = None
 
@@ -137,7 +137,7 @@ class SwapVocals(_Edit):
 class Upload(Request[UploadedClip]):
     """Bring in a file of your own. Page: riffusion upload (deprecated); its price is not told."""
 
-    endpoint: ClassVar = Endpoint(path="/riffusion/upload", answer=Answer.NOW, reply_within=120.0)
-    cost: ClassVar = prices.RIFFUSION_UPLOAD
+    endpoint: ClassVar[Endpoint] = Endpoint(path="/riffusion/upload", answer=Answer.NOW, reply_within=120.0)
+    cost: ClassVar[int] = prices.RIFFUSION_UPLOAD
 
     url: SourceUrl

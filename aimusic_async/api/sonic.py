@@ -77,8 +77,8 @@ def _call(path: str, answer: Answer = Answer.NOW) -> Endpoint:
 class CreateMusic(Generation):
     """Write a new song: two clips, from your lyrics, from a description, or instrumental. Page: create music."""
 
-    endpoint: ClassVar = _create("create_music")
-    cost: ClassVar = prices.SONG
+    endpoint: ClassVar[Endpoint] = _create("create_music")
+    cost: ClassVar[int] = prices.SONG
 
     duration: Annotated[int, Between(10, 360), Doc("wished length in seconds, 10 to 360")] | None = None
 
@@ -90,8 +90,8 @@ class ExtendMusic(Generation):
     For clips that were uploaded use `ExtendUploadMusic`.
     """
 
-    endpoint: ClassVar = _create("extend_music")
-    cost: ClassVar = prices.SONG
+    endpoint: ClassVar[Endpoint] = _create("extend_music")
+    cost: ClassVar[int] = prices.SONG
 
     continue_clip_id: ClipId
     continue_at: Annotated[float, Above(0), Doc("seconds into the clip, inside it")]
@@ -102,8 +102,8 @@ class ExtendMusic(Generation):
 class CoverMusic(Generation):
     """Sing a clip anew in another style. Page: cover music. For uploaded clips use `CoverUploadMusic`."""
 
-    endpoint: ClassVar = _create("cover_music")
-    cost: ClassVar = prices.SONG
+    endpoint: ClassVar[Endpoint] = _create("cover_music")
+    cost: ClassVar[int] = prices.SONG
 
     continue_clip_id: ClipId
     audio_weight: Weight | None = None
@@ -113,8 +113,8 @@ class CoverMusic(Generation):
 class ConcatMusic(TaskRequest[Song]):
     """Join an extension with the song it extends: one clip. Page: concat music."""
 
-    endpoint: ClassVar = _create("concat_music")
-    cost: ClassVar = prices.CONCAT
+    endpoint: ClassVar[Endpoint] = _create("concat_music")
+    cost: ClassVar[int] = prices.CONCAT
 
     continue_clip_id: ClipId
 
@@ -123,8 +123,8 @@ class ConcatMusic(TaskRequest[Song]):
 class PersonaMusic(Generation):
     """Write a song for a persona's voice (`CreatePersona`, `CreateVoice`). Page: persona music."""
 
-    endpoint: ClassVar = _create("persona_music")
-    cost: ClassVar = prices.SONG
+    endpoint: ClassVar[Endpoint] = _create("persona_music")
+    cost: ClassVar[int] = prices.SONG
 
     persona_id: Annotated[str, NotEmpty(), Doc("id of a persona or voice")]
 
@@ -133,8 +133,8 @@ class PersonaMusic(Generation):
 class ExtendUploadMusic(Generation):
     """Go on from a point of an uploaded clip; `continue_at=0.1` is the service's advice. Page: special scenarios."""
 
-    endpoint: ClassVar = _create("extend_upload_music")
-    cost: ClassVar = prices.SONG
+    endpoint: ClassVar[Endpoint] = _create("extend_upload_music")
+    cost: ClassVar[int] = prices.SONG
 
     continue_clip_id: ClipId
     continue_at: Annotated[float, Above(0), Doc("seconds into the clip, inside it")]
@@ -145,8 +145,8 @@ class ExtendUploadMusic(Generation):
 class CoverUploadMusic(Generation):
     """Sing an uploaded clip anew in another style. Page: special scenarios."""
 
-    endpoint: ClassVar = _create("cover_upload_music")
-    cost: ClassVar = prices.SONG
+    endpoint: ClassVar[Endpoint] = _create("cover_upload_music")
+    cost: ClassVar[int] = prices.SONG
 
     continue_clip_id: ClipId
     audio_weight: Weight | None = None
@@ -156,8 +156,8 @@ class CoverUploadMusic(Generation):
 class Remaster(TaskRequest[Song]):
     """Render a clip again, cleaner or freer. Page: remaster."""
 
-    endpoint: ClassVar = _create("remaster")
-    cost: ClassVar = prices.EDIT
+    endpoint: ClassVar[Endpoint] = _create("remaster")
+    cost: ClassVar[int] = prices.EDIT
 
     continue_clip_id: ClipId
     mv: Mv
@@ -188,8 +188,8 @@ class _Overpainting(Styled[Song]):
 class AddVocals(_Overpainting):
     """Sing over an uploaded clip, younger than 24 hours. Page: add vocal."""
 
-    endpoint: ClassVar = _create("add_vocals")
-    cost: ClassVar = prices.EDIT
+    endpoint: ClassVar[Endpoint] = _create("add_vocals")
+    cost: ClassVar[int] = prices.EDIT
 
     prompt: Annotated[Prompt, NotEmpty()]
 
@@ -198,8 +198,8 @@ class AddVocals(_Overpainting):
 class AddInstrumental(_Overpainting):
     """Play under an uploaded voice, younger than 24 hours. Page: add instrumental."""
 
-    endpoint: ClassVar = _create("add_instrumental")
-    cost: ClassVar = prices.EDIT
+    endpoint: ClassVar[Endpoint] = _create("add_instrumental")
+    cost: ClassVar[int] = prices.EDIT
 
     prompt: Prompt | None = None
 
@@ -208,8 +208,8 @@ class AddInstrumental(_Overpainting):
 class UploadExtend(Generation):
     """Upload a file and extend it in one request, which takes up to a minute to answer. Page: upload and extend."""
 
-    endpoint: ClassVar = _task("/sonic/upload-extend", reply_within=150.0)
-    cost: ClassVar = prices.UPLOAD_AND_SONG
+    endpoint: ClassVar[Endpoint] = _task("/sonic/upload-extend", reply_within=150.0)
+    cost: ClassVar[int] = prices.UPLOAD_AND_SONG
 
     url: SourceUrl
     continue_at: Annotated[float, Above(0), Doc("seconds into the file; 0.1 is the service's advice")]
@@ -221,8 +221,8 @@ class UploadExtend(Generation):
 class UploadCover(Generation):
     """Upload a file and cover it in one request, which takes up to a minute to answer. Page: upload and cover."""
 
-    endpoint: ClassVar = _task("/sonic/upload-cover", reply_within=150.0)
-    cost: ClassVar = prices.UPLOAD_AND_SONG
+    endpoint: ClassVar[Endpoint] = _task("/sonic/upload-cover", reply_within=150.0)
+    cost: ClassVar[int] = prices.UPLOAD_AND_SONG
 
     url: SourceUrl
     audio_weight: Weight | None = None
@@ -232,8 +232,8 @@ class UploadCover(Generation):
 class Sample(Generation):
     """Make a whole song out of a short piece of another (or of a hum). Page: sample."""
 
-    endpoint: ClassVar = _task("/sonic/sample")
-    cost: ClassVar = prices.EDIT
+    endpoint: ClassVar[Endpoint] = _task("/sonic/sample")
+    cost: ClassVar[int] = prices.EDIT
 
     url: SourceUrl | None = None
     sample_clip_id: ClipId | None = None
@@ -253,8 +253,8 @@ class Sample(Generation):
 class Mashup(Generation):
     """Mix exactly two clips into a new song. Page: mashup."""
 
-    endpoint: ClassVar = _task("/sonic/mashup")
-    cost: ClassVar = prices.EDIT
+    endpoint: ClassVar[Endpoint] = _task("/sonic/mashup")
+    cost: ClassVar[int] = prices.EDIT
 
     mashup_clip_ids: Annotated[Sequence[ClipId], Items(2, 2)] = attrs.field(converter=listed)
 
@@ -263,8 +263,8 @@ class Mashup(Generation):
 class ReplaceSection(Styled[Song]):
     """Sing a section of a song anew. Page: replace section."""
 
-    endpoint: ClassVar = _task("/sonic/replace-section")
-    cost: ClassVar = prices.EDIT
+    endpoint: ClassVar[Endpoint] = _task("/sonic/replace-section")
+    cost: ClassVar[int] = prices.EDIT
 
     clip_id: ClipId
     infill_start_s: Start
@@ -286,8 +286,8 @@ class ReplaceSection(Styled[Song]):
 class StemsBasic(TaskRequest[Stems]):
     """Split a clip into vocals and instruments. Page: stems basic."""
 
-    endpoint: ClassVar = _task("/sonic/stems/basic", typical=45.0)
-    cost: ClassVar = prices.STEMS_BASIC
+    endpoint: ClassVar[Endpoint] = _task("/sonic/stems/basic", typical=45.0)
+    cost: ClassVar[int] = prices.STEMS_BASIC
 
     clip_id: ClipId
 
@@ -296,8 +296,8 @@ class StemsBasic(TaskRequest[Stems]):
 class StemsFull(TaskRequest[Stems]):
     """Split a clip into its parts, usually twelve. Page: stems full."""
 
-    endpoint: ClassVar = _task("/sonic/stems/full", typical=45.0)
-    cost: ClassVar = prices.STEMS_FULL
+    endpoint: ClassVar[Endpoint] = _task("/sonic/stems/full", typical=45.0)
+    cost: ClassVar[int] = prices.STEMS_FULL
 
     clip_id: ClipId
 
@@ -306,8 +306,8 @@ class StemsFull(TaskRequest[Stems]):
 class GetBpm(Request[Bpm]):
     """Measure a clip's tempo. Page: get BPM."""
 
-    endpoint: ClassVar = _call("/sonic/bpm")
-    cost: ClassVar = prices.BPM
+    endpoint: ClassVar[Endpoint] = _call("/sonic/bpm")
+    cost: ClassVar[int] = prices.BPM
 
     clip_id: ClipId
 
@@ -316,8 +316,8 @@ class GetBpm(Request[Bpm]):
 class GetVox(Request[Vox]):
     """Take the voice out of a clip, over a range of at most 30 seconds. Page: get VOX."""
 
-    endpoint: ClassVar = _call("/sonic/vox")
-    cost: ClassVar = prices.VOX
+    endpoint: ClassVar[Endpoint] = _call("/sonic/vox")
+    cost: ClassVar[int] = prices.VOX
 
     clip_id: ClipId
     vocal_start_s: Start | None = None
@@ -332,8 +332,8 @@ class GetVox(Request[Vox]):
 class GetWav(Request[Wav]):
     """Get a clip as WAV. Page: get wav."""
 
-    endpoint: ClassVar = _call("/sonic/wav", Answer.REPEAT)
-    cost: ClassVar = prices.WAV
+    endpoint: ClassVar[Endpoint] = _call("/sonic/wav", Answer.REPEAT)
+    cost: ClassVar[int] = prices.WAV
 
     clip_id: ClipId
 
@@ -342,8 +342,8 @@ class GetWav(Request[Wav]):
 class GetMidi(Request[Midi]):
     """Get the notes of a clip or stem. Page: get midi."""
 
-    endpoint: ClassVar = _call("/sonic/midi", Answer.REPEAT)
-    cost: ClassVar = prices.MIDI
+    endpoint: ClassVar[Endpoint] = _call("/sonic/midi", Answer.REPEAT)
+    cost: ClassVar[int] = prices.MIDI
 
     clip_id: ClipId
 
@@ -352,8 +352,8 @@ class GetMidi(Request[Midi]):
 class GetLyricsTimeline(Request[LyricsTimeline]):
     """Tell when each word is sung; only the first time for a clip costs a credit. Page: lyrics timeline."""
 
-    endpoint: ClassVar = _call("/sonic/aligned-lyrics", Answer.REPEAT)
-    cost: ClassVar = prices.TIMELINE
+    endpoint: ClassVar[Endpoint] = _call("/sonic/aligned-lyrics", Answer.REPEAT)
+    cost: ClassVar[int] = prices.TIMELINE
 
     clip_id: ClipId
 
@@ -365,8 +365,8 @@ class GetLyricsTimeline(Request[LyricsTimeline]):
 class UpsampleTags(Request[TagSuggestion]):
     """Turn a few style words into many. Page: upsample tags."""
 
-    endpoint: ClassVar = _call("/sonic/upsample-tags")
-    cost: ClassVar = prices.TAGS
+    endpoint: ClassVar[Endpoint] = _call("/sonic/upsample-tags")
+    cost: ClassVar[int] = prices.TAGS
 
     tags: Annotated[str, NotEmpty(), Doc("style words, comma separated")]
 
@@ -378,8 +378,10 @@ class UploadMusic(Request[UploadedClip]):
     With `callback_url` the service answers with a task at once, and calls that address when it is done.
     """
 
-    endpoint: ClassVar = Endpoint(path="/sonic/upload", answer=Answer.NOW, may_be_task=True, reply_within=120.0)
-    cost: ClassVar = prices.UPLOAD
+    endpoint: ClassVar[Endpoint] = Endpoint(
+        path="/sonic/upload", answer=Answer.NOW, may_be_task=True, reply_within=120.0
+    )
+    cost: ClassVar[int] = prices.UPLOAD
 
     url: SourceUrl
     callback_url: Annotated[str, WebUrl(1024), Doc("https address to call when done")] | None = None
@@ -394,8 +396,8 @@ class UploadMusic(Request[UploadedClip]):
 class CreatePersona(Request[Persona]):
     """Keep the voice of a clip for `PersonaMusic`. Page: create persona, which is marked unavailable: it may refuse."""
 
-    endpoint: ClassVar = _call("/sonic/persona")
-    cost: ClassVar = prices.PERSONA
+    endpoint: ClassVar[Endpoint] = _call("/sonic/persona")
+    cost: ClassVar[int] = prices.PERSONA
 
     name: Annotated[str, NotEmpty(), MaxLength(79), Doc("shorter than 80 characters")]
     clip_id: ClipId
@@ -414,8 +416,8 @@ class CreatePersona(Request[Persona]):
 class CreateVoice(TaskRequest[Voice]):
     """Learn a voice from a recording of more than 10 seconds. Page: create voice."""
 
-    endpoint: ClassVar = _task("/sonic/create-voice", typical=40.0)
-    cost: ClassVar = prices.VOICE
+    endpoint: ClassVar[Endpoint] = _task("/sonic/create-voice", typical=40.0)
+    cost: ClassVar[int] = prices.VOICE
 
     audio_url: SourceUrl
     name: Title | None = None

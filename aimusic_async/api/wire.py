@@ -88,9 +88,15 @@ def _writer() -> Converter:
     return Converter(omit_if_default=True)
 
 
+def given(request: Request[Any]) -> dict[str, Any]:
+    """Return the fields that differ from their defaults, as JSON."""
+    fields: dict[str, Any] = _writer().unstructure(request)
+    return fields
+
+
 def encode(request: Request[Any]) -> dict[str, Any]:
     """Return the JSON object to send: the fields that were given, and those that follow from them."""
-    return {**request.endpoint.fixed, **request.derived(), **_writer().unstructure(request)}
+    return {**request.endpoint.fixed, **request.derived(), **given(request)}
 
 
 # --- answer → value ------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from ..errors import ConfigurationError, MusicError
 
 INTERRUPTED = 130
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="aimusic",
     help="Music from the AI Music API, many songs at once. Try it without a key: aimusic demo",
     no_args_is_help=True,

@@ -82,6 +82,13 @@ class JobGroup:
             job.cancel()
         return job
 
+    def estimate(self) -> int:
+        """Return what all jobs of the group cost together, in credits, as priced here; call it before you await.
+
+        Jobs are sent from the first `await` on: until then nothing is spent, and `cancel()` costs nothing.
+        """
+        return sum(job.request.cost for job in self.jobs if job.request is not None)
+
     def results(self) -> list[Any]:
         """Return the results there are, in the order of submitting. `Any`: a group may mix operations."""
         return [job._result for job in self.jobs if job.done() and job.exception() is None]

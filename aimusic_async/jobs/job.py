@@ -71,15 +71,15 @@ class Job(Generic[R]):
     ) -> None:
         self._desk = desk
         self._operation = operation
-        self.key = key
+        self.key: str = key
         """The caller's name for the job; unique in its group."""
-        self.request = request
+        self.request: Request[R] | None = request
         """What was asked for; None when the job was attached by its task id."""
-        self.task_id = task_id
+        self.task_id: str | None = task_id
         """The service's id, once it took the job; it can be attached in any process."""
-        self.state = JobState.QUEUED if task_id is None else JobState.SUBMITTED
-        self.timeout = timeout
-        self.credits = 0
+        self.state: JobState = JobState.QUEUED if task_id is None else JobState.SUBMITTED
+        self.timeout: float | None = timeout
+        self.credits: int = 0
         """Credits charged for it so far, as priced here; 0 again when the service refunded them."""
         self.clips: tuple[Clip, ...] = ()
         """The clips seen at the last look, running ones included."""

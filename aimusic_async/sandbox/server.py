@@ -59,7 +59,7 @@ class Sandbox:
     """
 
     def __init__(self, options: Options | None = None, *, host: str = "127.0.0.1", port: int = 0) -> None:
-        self.options = options or Options()
+        self.options: Options = options or Options()
         self._host = host
         self._port = port
         self._stack = AsyncExitStack()

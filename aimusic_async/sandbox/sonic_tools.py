@@ -86,8 +86,8 @@ def _timeline_ready(visit: Visit, clip: Clip) -> Answer:
     return Answer(body={"code": 200, "message": "success", "data": data})
 
 
-wav = _prepared("wav", _wav_ready, _wait)
-midi = _prepared("mid", _midi_ready, _midi_wait)
+wav: Handler = _prepared("wav", _wav_ready, _wait)
+midi: Handler = _prepared("mid", _midi_ready, _midi_wait)
 _timeline = _prepared("timeline", _timeline_ready, _wait)
 
 
@@ -138,8 +138,8 @@ def _stems(tracks: Callable[[Visit], Tracks]) -> Handler:
     return handle
 
 
-stems_basic = _stems(lambda _visit: basic_tracks())
-stems_full = _stems(lambda visit: full_tracks(visit.options.stems_full_count))
+stems_basic: Handler = _stems(lambda _visit: basic_tracks())
+stems_full: Handler = _stems(lambda visit: full_tracks(visit.options.stems_full_count))
 
 
 def upload(visit: Visit) -> Answer:

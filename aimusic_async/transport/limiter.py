@@ -65,9 +65,9 @@ class TokenBucket:
             raise ConfigurationError(f"capacity must be a whole number; got {capacity!r}")
         if margin is not None and not 0 <= margin < math.inf:
             raise ConfigurationError(f"margin must be a number of seconds, 0 or more; got {margin!r}")
-        self.rate = rate
-        self.capacity = int(capacity)
-        self.margin = max(0.02 / rate, 0.05) if margin is None else margin
+        self.rate: float = rate
+        self.capacity: int = int(capacity)
+        self.margin: float = max(0.02 / rate, 0.05) if margin is None else margin
         self._level = _Level(period=1 / rate + self.margin, capacity=self.capacity)
         self._turn = asyncio.Lock()  # its queue is the order of service
         self._sooner = asyncio.Event()

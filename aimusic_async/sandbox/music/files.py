@@ -8,10 +8,10 @@ try:
     import lameenc
     import mido
     import numpy as np
-except ModuleNotFoundError as missing:
+except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
-        f"music needs {missing.name}: install `aimusic-async[sandbox]`", name=missing.name
-    ) from missing
+        f"music needs {_missing.name}: install `aimusic-async[sandbox]`", name=_missing.name
+    ) from _missing
 
 from .painting import cover
 from .score import PARTS

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 try:
     from PIL import Image, ImageChops, ImageDraw, ImageFilter
-except ModuleNotFoundError as missing:
+except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
-        "cover pictures need Pillow: install `aimusic-async[sandbox]`", name=missing.name
-    ) from missing
+        "cover pictures need Pillow: install `aimusic-async[sandbox]`", name=_missing.name
+    ) from _missing
 
 from .score import stream
 from .tune import Tune

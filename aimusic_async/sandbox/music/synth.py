@@ -9,8 +9,8 @@ from weakref import WeakKeyDictionary
 try:
     import numpy as np
     from numpy.typing import NDArray
-except ModuleNotFoundError as missing:
-    raise ModuleNotFoundError("music needs numpy: install `aimusic-async[sandbox]`", name=missing.name) from missing
+except ModuleNotFoundError as _missing:
+    raise ModuleNotFoundError("music needs numpy: install `aimusic-async[sandbox]`", name=_missing.name) from _missing
 
 from .beats import KICK
 from .hits import Hits

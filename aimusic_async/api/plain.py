@@ -1,0 +1,59 @@
+"""Requests as plain data and back: for a journal, a manifest, a message to another process. Pure.
+
+`to_plain(request)` gives `{"op": "sonic.create_music", …fields that were given…}`, which JSON can hold;
+`from_plain` makes the request again, with every check. Secrets are left out: they are not to be stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from ..errors import InvalidRequest
+from .operations import operations
+from .request import Request
+from .wire import given
+
+OPERATION = "op"
+
+
+def to_plain(request: Request[Any]) -> dict[str, Any]:
+    """Return a request as plain data, without its secrets."""
+    secrets = {spec.name for spec in request.fields() if spec.secret}
+    return {
+        OPERATION: request.operation,
+        **{name: value for name, value in given(request).items() if name not in secrets},
+    }
+
+
+def from_plain(data: Mapping[str, Any]) -> Request[Any]:
+    """Make a request of plain data; raises `InvalidRequest` for an unknown operation or field, or a wrong value."""
+    name = data.get(OPERATION)
+    known = operations()
+    if not isinstance(name, str) or name not in known:
+        raise InvalidRequest(OPERATION, f"must name an operation{_meant(name, known)}", name)
+    cls = known[name]
+    specs = {spec.name: spec for spec in cls.fields()}
+    values = {field: value for field, value in data.items() if field != OPERATION}
+    for field, value in values.items():
+        if field not in specs:
+            raise InvalidRequest(field, f"is no field of it{_meant(field, specs)}", value, operation=name)
+    for field, spec in specs.items():
+        if spec.required and field not in values:
+            raise InvalidRequest(field, "is required", None, operation=name)
+        if spec.entry is not str and isinstance(values.get(field), list | tuple):
+            values[field] = [_entry(one, spec.entry, field, name) for one in values[field]]
+    return cls(**values)
+
+
+def _entry(value: Any, cls: type, field: str, operation: str) -> Any:
+    try:
+        return cls(**value)
+    except TypeError as error:
+        raise InvalidRequest(field, f"must be a list of {cls.__name__}", value, operation=operation) from error
+
+
+def _meant(word: object, known: Mapping[str, object]) -> str:
+    close = get_close_matches(word, known, n=1) if isinstance(word, str) else []
+    return f" (did you mean {close[0]}?)" if close else ""
