@@ -2,15 +2,19 @@
 
 from .api import account, lyrics, nuro, producer, riffusion, sonic
 from .api.fields import ClipId
-from .api.request import Request
+from .api.request import Answer, Endpoint, Request
 from .api.results import (
     AlignedWord,
     Bpm,
     Clip,
+    Clips,
     Credits,
     Lyrics,
+    LyricsText,
     LyricsTimeline,
     Midi,
+    MidiInstrument,
+    MidiNote,
     Persona,
     Song,
     Stems,
@@ -58,15 +62,18 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AlignedWord",
+    "Answer",
     "ApiError",
     "AuthenticationError",
     "Bpm",
     "BudgetExceeded",
     "Clip",
     "ClipId",
+    "Clips",
     "ConfigurationError",
     "ContentRejected",
     "Credits",
+    "Endpoint",
     "EndpointRetired",
     "Event",
     "Events",
@@ -83,8 +90,11 @@ __all__ = [
     "JobState",
     "JobTimeout",
     "Lyrics",
+    "LyricsText",
     "LyricsTimeline",
     "Midi",
+    "MidiInstrument",
+    "MidiNote",
     "MusicError",
     "MusicSession",
     "NotFound",

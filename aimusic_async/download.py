@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 import secrets
 import unicodedata
@@ -11,10 +12,10 @@ from pathlib import Path, PurePosixPath
 
 import aiohttp
 import anyio
-from yarl import URL
 
 from .api.results import Clip
 from .errors import TransportError
+from .settings import scheme_and_host
 from .transport.http import told
 
 _AT_ONCE = 4
@@ -49,16 +50,16 @@ def _first(errors: BaseExceptionGroup[TransportError]) -> TransportError:
 
 
 async def _fetch(http: aiohttp.ClientSession, clip: Clip, folder: Path) -> Path:
-    url = clip.audio_url or ""
-    if not url.startswith(("https://", "http://")):
+    url = _address(clip)
+    if not scheme_and_host(url)[1]:
         raise TransportError(f"clip {clip.clip_id} has no audio to download (state {clip.state})")
     path = folder / file_name(clip)
     unfinished = folder / f".{secrets.token_hex(8)}.part"
     try:
-        with await asyncio.to_thread(unfinished.open, "xb") as file:
+        with unfinished.open("xb") as file:  # here, not in a thread: a cancelled wait would leave it open
             await _stream(http, url, file.write)
         await asyncio.to_thread(unfinished.replace, path)
-    except (aiohttp.ClientError, TimeoutError) as error:
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         raise TransportError(f"clip {clip.clip_id} could not be downloaded: {told(error)}") from error
     finally:
         unfinished.unlink(missing_ok=True)  # in the loop's own thread: nothing can be awaited in a cancelled task
@@ -69,15 +70,24 @@ async def _stream(http: aiohttp.ClientSession, url: str, write: Callable[[bytes]
     limits = aiohttp.ClientTimeout(total=None, connect=30, sock_read=60)
     async with http.get(url, timeout=limits) as response:  # no key: this is not the service's API host
         response.raise_for_status()
+        if response.status != 200 or response.content_type == "text/html":
+            raise aiohttp.ClientPayloadError(f"HTTP {response.status} with {response.content_type} is no audio")
         async for chunk in response.content.iter_chunked(_CHUNK):
             await asyncio.to_thread(write, chunk)
 
 
+def _address(clip: Clip) -> str:
+    return clip.audio_url or clip.wav_url or ""
+
+
 def file_name(clip: Clip) -> str:
-    """Return `Title [beginning of the id].mp3`, harmless on every file system: a title is somebody else's text."""
-    suffix = PurePosixPath(URL(clip.audio_url or "").path).suffix.lower()
-    title = _cut(_harmless(clip.title or ""), 180) or "untitled"
-    return f"{title} [{_harmless(clip.clip_id)[:8]}]{suffix if suffix in _SUFFIXES else '.mp3'}"
+    """Return `Title [id].mp3`, harmless on every file system: a title is somebody else's text."""
+    suffix = PurePosixPath(_address(clip).partition("?")[0]).suffix.lower()
+    title = _cut(_harmless(clip.title or ""), 140) or "untitled"
+    name = _cut(_harmless(clip.clip_id), 64)
+    if name != clip.clip_id:  # two ids must not become one name
+        name += hashlib.sha256(clip.clip_id.encode(errors="replace")).hexdigest()[:12]
+    return f"{title} [{name}]{suffix if suffix in _SUFFIXES else '.mp3'}"
 
 
 def _cut(text: str, most: int) -> str:

@@ -23,6 +23,11 @@ class JobInfo(Protocol):
         """The service's id, once it took the job; pass it to `MusicSession.attach`."""
         ...
 
+    @property
+    def credits(self) -> int:
+        """Credits charged for it so far."""
+        ...
+
 
 class MusicError(Exception):
     """Base of every error of this package."""
@@ -146,7 +151,6 @@ class JobError(MusicError):
     job: JobInfo
     _what: ClassVar[str] = "ended without a result"
     _left: ClassVar[str] = "task {} can be attached again"
-    _nothing_left: ClassVar[str] = "it was never sent; nothing was paid"
 
     def __init__(self, job: JobInfo, reason: str | None = None) -> None:
         """Name the `job` and the `reason`."""
@@ -155,8 +159,12 @@ class JobError(MusicError):
 
     def __str__(self) -> str:
         """Tell the job, the reason, and whether the service has it; the last may be known only after the error."""
-        task = self.job.task_id
-        return f"{self.job.key} {self.args[0]} ({self._left.format(task) if task else self._nothing_left})"
+        job = self.job
+        if job.task_id:
+            left = self._left.format(job.task_id)
+        else:
+            left = f"{job.credits} credits were charged" if job.credits else "it was never sent; nothing was paid"
+        return f"{job.key} {self.args[0]} ({left})"
 
 
 class JobFailed(JobError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -12,20 +13,20 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import aiohttp
-import attrs
+import anyio
 
 from .api.account import GetCredits
 from .api.request import Answer, Request
-from .api.results import Clip, Clips, Credits
+from .api.results import Clip, Clips, Credits, Song
 from .download import download_clips
 from .errors import InvalidRequest, MusicError
-from .events import Events, Stats, logger
+from .events import Events, JobState, Stats, logger
 from .jobs.clock import Clock
 from .jobs.dispatcher import Dispatcher
 from .jobs.group import JobGroup, OnFailure
 from .jobs.job import Job
 from .methods import Lyrics, Nuro, Producer, Riffusion, Sonic
-from .settings import Settings
+from .settings import Settings, check_positive
 from .transport.http import HttpTransport
 from .transport.limiter import STANDARD_RATE, RateLimiter, TokenBucket
 
@@ -51,15 +52,17 @@ class MusicSession:
         limiter: RateLimiter | None = None,
         poll_interval: float | None = None,
         http: aiohttp.ClientSession | None = None,
+        settings: Settings | None = None,
     ) -> None:
         """Check the settings; nothing is opened before the session is entered.
 
         `api_key`: else the environment variable AIMUSIC_API_KEY. `base_url`: else AIMUSIC_BASE_URL, else the service.
         `limiter`: default one request per 3 seconds, the standard plan. `poll_interval`: least seconds between two
         looks at one task; default as the service recommends (sonic 15, others 5). `http`: an aiohttp session of your
-        own, never closed here. Raises `ConfigurationError`.
+        own, never closed here. `settings`: instead of key, address and interval, with more to set (`Settings.load`).
+        Raises `ConfigurationError`.
         """
-        self._settings = Settings.load(api_key=api_key, base_url=base_url, poll_interval=poll_interval)
+        self._settings = settings or Settings.load(api_key=api_key, base_url=base_url, poll_interval=poll_interval)
         self._limiter = limiter
         self._given_http = http
         self._stack = AsyncExitStack()
@@ -100,9 +103,8 @@ class MusicSession:
                 box = await stack.enter_async_context(Sandbox(Options(speed=speed, seed=seed)))
             speed = box.options.speed
             limiter = TokenBucket(rate=STANDARD_RATE * speed)
-            session = cls(box.key, box.url, limiter=limiter, poll_interval=poll_interval)
-            session._settings = attrs.evolve(session._settings, speed=speed)
-            async with session:
+            settings = Settings(api_key=box.key, base_url=box.url, poll_interval=poll_interval, speed=speed)
+            async with cls(limiter=limiter, settings=settings) as session:
                 yield session
 
     async def __aenter__(self) -> Self:
@@ -123,17 +125,19 @@ class MusicSession:
     ) -> None:
         """Close: jobs not sent yet are cancelled, those the service has are detached, with one warning for all.
 
-        A POST that is under way is finished first, so that its task id is known. Cancelling the closing breaks it off:
-        such a job ends as `SubmissionUnknown`.
+        A POST that is under way is finished first, so that its task id is known. Cancelling the task while it closes
+        breaks that off: such a job ends as `SubmissionUnknown`.
         """
         dispatcher, self._dispatcher = self._open, None
+        open_jobs = dispatcher.open_jobs()
         try:
-            open_jobs = dispatcher.open_jobs()
             await dispatcher.close()
-            if open_jobs:
-                _warn(open_jobs)
         finally:
-            await self._stack.aclose()
+            self._transport = None
+            try:
+                await self._stack.aclose()
+            finally:
+                _warn(open_jobs)
 
     # --- working -----------------------------------------------------------------------------------------------------
 
@@ -166,9 +170,10 @@ class MusicSession:
         """
         if operation.endpoint.answer is not Answer.TASK and not operation.endpoint.may_be_task:
             raise InvalidRequest("operation", "has no task: it is answered at once", operation.operation)
-        if not task_id.strip() or set(task_id) & set("/?#%"):
+        if not re.fullmatch(r"[\w:.-]*\w[\w:.-]*", task_id):
             raise InvalidRequest("task_id", "must be the id that the service gave", task_id)
         name = key if key is not None else f"{operation.operation}:{task_id}"
+        _check_timeout(timeout)
         job = Job(self._open, operation, key=name, task_id=task_id, timeout=timeout)
         self._open.attach(job)
         return job
@@ -178,6 +183,7 @@ class MusicSession:
 
         `timeout`: seconds from entering it; what has not ended then ends as `JobTimeout`.
         """
+        _check_timeout(timeout)
         return JobGroup(self, timeout=timeout, on_failure=on_failure)
 
     async def credits(self) -> Credits:
@@ -187,12 +193,12 @@ class MusicSession:
     async def download(self, what: Clips | Clip, folder: str | os.PathLike[str]) -> list[Path]:
         """Save the audio of a clip, a song or stems into a folder, which is made when missing; return the files.
 
-        A file appears under its name only when it is whole. Takes no token. Raises `TransportError`.
-        Cancelling leaves no partial file.
+        A file appears under its name only when it is whole. Takes no token. Raises `TransportError` for what cannot be
+        had, `OSError` for a folder that cannot be written. Cancelling leaves no partial file.
         """
         if self._transport is None:
             raise MusicError("the session is not open")
-        clips = what.clips if isinstance(what, Clips) else (what,)
+        clips = (what,) if isinstance(what, Clip) else (*what.clips, *(what.full if isinstance(what, Song) else ()))
         return await download_clips(self._transport.http, clips, Path(folder))
 
     # --- for groups --------------------------------------------------------------------------------------------------
@@ -216,6 +222,7 @@ class MusicSession:
         direct: bool = False,
         watcher: Callable[[Job[Any]], None] | None = None,
     ) -> Job[R]:
+        _check_timeout(timeout)
         job = Job(self._open, type(request), key=key, request=request, timeout=timeout, watcher=watcher)
         self._open.submit(job, direct=direct)
         return job
@@ -233,19 +240,31 @@ class MusicSession:
 async def _stop(host: asyncio.Task[None]) -> None:
     """Cancel the dispatcher's task and see it end; what broke it is raised."""
     host.cancel()
-    try:
-        await host
-    except asyncio.CancelledError:
-        if not host.cancelled():  # it is we who were cancelled
-            raise
+    with anyio.CancelScope(shield=True):
+        await asyncio.wait([host])  # unlike `await host` it leaves our own cancellation and the host's apart
+    if not host.cancelled() and (error := host.exception()) is not None:
+        raise error
+
+
+def _check_timeout(seconds: float | None) -> None:
+    if seconds is not None:
+        check_positive("timeout", seconds)
 
 
 def _warn(jobs: tuple[Job[Any], ...]) -> None:
     """Say once what leaving the session did to the jobs that were open."""
-    ids = [job.task_id for job in jobs if job.task_id]
-    never = len(jobs) - len(ids)
-    told = [f"{never} never sent"] if never else []
-    if ids:
-        shown = ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")
-        told.append(f"{len(ids)} go on at the service and can be attached again: {shown}")
-    logger.warning("the session was left with %d unfinished jobs: %s", len(jobs), "; ".join(told))
+    told = []
+    for state, what in _LEFT.items():
+        of_state = [job for job in jobs if job.state is state]
+        if of_state:
+            names = [job.task_id or job.key for job in of_state]
+            told.append(f"{len(of_state)} {what} ({', '.join(names[:5])}{', …' if len(names) > 5 else ''})")
+    if told:
+        logger.warning("the session was left with unfinished jobs: %s", "; ".join(told))
+
+
+_LEFT = {
+    JobState.CANCELLED: "never sent",
+    JobState.DETACHED: "go on at the service and can be attached again",
+    JobState.UNKNOWN: "may have been taken: look before you pay twice",
+}

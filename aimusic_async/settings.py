@@ -6,9 +6,9 @@ import ipaddress
 import math
 import os
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import attrs
-from yarl import URL
 
 from .errors import ConfigurationError
 
@@ -85,21 +85,29 @@ def _check_key(key: str) -> None:
 
 
 def _check_url(base_url: str) -> None:
-    try:
-        url = URL(base_url)
-    except ValueError as error:
-        raise ConfigurationError(f"base_url is not a URL: {base_url!r}") from error
-    if url.user is not None or url.password is not None:
+    if "@" in base_url:
         raise ConfigurationError("base_url must not hold a user name or password")
-    if url.scheme not in {"http", "https"} or not url.host or url.raw_path.strip("/"):
+    scheme, host = scheme_and_host(base_url)
+    if not host or set(base_url.partition("://")[2]) & set("/?#"):
         raise ConfigurationError(f"base_url must look like https://host, without a path; got {base_url!r}")
-    if url.scheme == "http" and not _is_loopback(url.host):
+    if scheme == "http" and not is_loopback(host):
         raise ConfigurationError(
-            f"plain http to {url.host} would send the API key unprotected; use https (http is for loopback hosts only)"
+            f"plain http to {host} would send the API key unprotected; use https (http is for loopback hosts only)"
         )
 
 
-def _is_loopback(host: str) -> bool:
+def scheme_and_host(url: str) -> tuple[str, str]:
+    """Return the two of an http or https address; both empty when it is none."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.port != 0
+    except ValueError:
+        return "", ""
+    return (parts.scheme, parts.hostname or "") if usable else ("", "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's."""
     if host == "localhost":
         return True
     try:

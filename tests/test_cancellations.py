@@ -182,3 +182,120 @@ def test_a_loop_that_is_torn_down_with_an_open_session_ends_quietly(song):
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("ticks", range(8))
+async def test_a_job_cancelled_just_as_its_token_comes_is_either_sent_and_known_or_not_sent(fake, song, ticks):
+    fake.script("/sonic/create", {"task_id": "t"})
+    async with MusicSession("key", fake.url) as music:
+        job = music.submit(song())
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        job.cancel()
+        await job.wait()
+        await asyncio.sleep(10)
+        assert len(fake.asked) == (1 if job.task_id else 0)
+        assert job.state is (JobState.DETACHED if job.task_id else JobState.CANCELLED)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("ticks", range(8))
+async def test_a_session_left_just_as_a_token_comes_leaves_no_job_open(fake, song, ticks):
+    fake.script("/sonic/create", {"task_id": "t"})
+    async with MusicSession("key", fake.url) as music:
+        job = music.submit(song())
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+    assert job.done()
+    assert len(fake.asked) == (1 if job.task_id else 0)
+
+
+@pytest.mark.looptime
+async def test_leaving_under_a_cancelled_scope_waits_for_the_post_without_spinning(fake, song):
+    async def slowly(_request):
+        await asyncio.sleep(20)
+        return {"task_id": "t-1"}
+
+    fake.script("/sonic/create", slowly)
+    turns = 0
+
+    async def count():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(1)
+
+    counter = asyncio.create_task(count())
+    with anyio.move_on_after(5):
+        async with MusicSession("key", fake.url) as music:
+            job = music.submit(song())
+            await job
+    counter.cancel()
+    assert (job.task_id, job.state) == ("t-1", JobState.DETACHED)
+    assert turns < 30  # a spinning loop would not let virtual time pass
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("ticks", range(12))
+async def test_a_cancellation_while_the_session_closes_is_not_swallowed(fake, song, ticks):
+    fake.script("/sonic/create", {"task_id": "t"})
+    went_on = False
+
+    async def work():
+        nonlocal went_on
+        async with MusicSession("key", fake.url) as music:
+            await music.submit(song()).accepted()
+            leaving.set()
+        await asyncio.sleep(3600)
+        went_on = True
+
+    leaving = asyncio.Event()
+    task = asyncio.create_task(work())
+    await leaving.wait()
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert not went_on
+
+
+@pytest.mark.looptime
+async def test_breaking_the_closing_off_does_not_wait_for_the_post(fake, song, caplog):
+    async def stall(_request):
+        await asyncio.sleep(10_000)
+
+    fake.script("/sonic/create", stall)
+    jobs = []
+
+    async def work():
+        async with MusicSession("key", fake.url) as music:
+            jobs.append(music.submit(song()))
+            await jobs[0]
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(5)
+    for _ in range(2):
+        task.cancel()
+        await asyncio.sleep(0.1)
+    assert task.done()
+    assert jobs[0].state is JobState.UNKNOWN
+    assert "1 may have been taken" in caplog.text
+    assert "never sent" not in caplog.text
+
+
+@pytest.mark.looptime
+async def test_a_listener_that_cancels_at_any_state_leaves_nothing_behind(fake, song):
+    for moment in (JobState.QUEUED, JobState.SENDING, JobState.SUBMITTED):
+        fake.asked.clear()
+        fake.script("/sonic/create", {"task_id": "t"})
+        async with MusicSession("key", fake.url) as music:
+            music.events.listen(
+                lambda event, at=moment: event.job.cancel() if getattr(event, "state", None) is at else None
+            )
+            job = music.submit(song(), timeout=5)
+            await job.wait()
+            await asyncio.sleep(60)
+            assert isinstance(job.exception(), JobCancelled)
+            assert len(fake.asked) == (0 if moment is JobState.QUEUED else 1)

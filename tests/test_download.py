@@ -129,3 +129,38 @@ def test_the_suffix_is_the_files_own_when_it_is_audio():
     assert file_name(Clip(clip_id="a", title="t", audio_url="https://h/x.wav?sig=1")) == "t [a].wav"
     assert file_name(Clip(clip_id="a", title="t", audio_url="https://h/x.exe")) == "t [a].mp3"
     assert file_name(Clip(clip_id="a", title=None, audio_url="https://h/x")) == "untitled [a].mp3"
+
+
+async def test_two_clips_whose_ids_begin_alike_are_two_files(fake, music, tmp_path):
+    names = ("clip-0001-a", "clip-0001-b")
+    for name in names:
+        fake.script(f"/{name}.mp3", f"sound of {name}")
+    paths = await music.download(Song(task_id="t", clips=tuple(clip(fake, name) for name in names)), tmp_path)
+    assert len(set(paths)) == 2
+
+
+def test_ids_that_had_to_be_changed_stay_apart():
+    one, other = (file_name(Clip(clip_id=name, title="t", audio_url="https://h/x.mp3")) for name in ("a/b", "a:b"))
+    assert one != other
+
+
+@pytest.mark.parametrize("url", ["http://[bad", "http://h.example:99999999/a.mp3"])
+async def test_an_address_that_is_none_is_a_music_error(music, tmp_path, url):
+    with pytest.raises(TransportError):
+        await music.download(Clip(clip_id="a", audio_url=url), tmp_path)
+
+
+@pytest.mark.parametrize("answer", [(202, "preparing"), (200, "<html>", {"Content-Type": "text/html"})])
+async def test_a_page_is_not_saved_as_audio(fake, music, tmp_path, answer):
+    fake.script("/a.mp3", answer)
+    with pytest.raises(TransportError, match="is no audio"):
+        await music.download(clip(fake), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_joined_songs_and_wav_files_are_saved_too(fake, music, tmp_path):
+    fake.script("/part.mp3", "part")
+    fake.script("/whole.wav", "whole")
+    whole = Clip(clip_id="whole", title="W", wav_url=f"{fake.url}/whole.wav")
+    paths = await music.download(Song(task_id="t", clips=(clip(fake, "part"),), full=(whole,)), tmp_path)
+    assert [path.name for path in paths] == ["My Song [part].mp3", "W [whole].wav"]

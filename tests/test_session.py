@@ -430,3 +430,160 @@ async def test_a_users_own_http_session_is_used_and_left_open(fake):
         async with MusicSession("key", fake.url, http=http) as music:
             assert (await music.run(account.GetCredits())).total == 8
         assert not http.closed
+
+
+@pytest.mark.looptime
+async def test_a_paid_call_that_says_not_ready_is_not_made_again(fake):
+    fake.script("/sonic/vox", (202, {"type": "not_ready", "error": "wait"}))
+    async with MusicSession("key", fake.url) as music:
+        with pytest.raises(SubmissionUnknown):
+            await music.run(sonic.GetVox(clip_id="c"))
+    assert len(fake.asked) == 1
+
+
+@pytest.mark.looptime
+async def test_what_is_prepared_is_asked_for_again_ever_more_seldom_and_not_for_ever(fake):
+    fake.script("/sonic/midi", {"code": 200, "data": {"midi_url": None}})
+    async with MusicSession("key", fake.url) as music:
+        job = music.submit(sonic.GetMidi(clip_id="c"))
+        with pytest.raises(JobTimeout, match=r"still not ready after 3\d{3} seconds .1 credits were charged"):
+            await job
+        assert job.state is JobState.DETACHED
+    times = fake.times()
+    assert len(times) < 60
+    assert times[-1] - times[-2] > 10 * (times[1] - times[0])
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("answer", [{"data": {"midi_url": "Failed to generate MIDI"}}, (403, {"error": "no"})])
+async def test_what_failed_to_be_prepared_is_not_asked_for_again(fake, answer):
+    fake.script("/sonic/midi", answer)
+    async with MusicSession("key", fake.url) as music:
+        with pytest.raises(MusicError):
+            await music.run(sonic.GetMidi(clip_id="c"))
+    assert len(fake.asked) == 1
+
+
+@pytest.mark.looptime
+async def test_a_passing_outage_does_not_end_a_paid_task(fake, song):
+    fake.script("/sonic/create", {"task_id": "t"})
+    outage = [(502, {"status": "error", "message": "Bad gateway"}), (503, ""), (403, "<html>blocked</html>")] * 5
+    fake.script("/sonic/task/t", *outage, FINISHED)
+    async with MusicSession("key", fake.url) as music:
+        assert len((await music.run(song())).clips) == 2
+
+
+@pytest.mark.looptime
+async def test_several_refusals_at_once_are_one_incident(fake):
+    async def refuse(_request):
+        await asyncio.sleep(1)
+        return (429, {"type": "rate_limit"}) if len(fake.asked) <= 10 else {"credits": 1}
+
+    fake.script("/get-credits", refuse)
+    async with MusicSession("key", fake.url, limiter=TokenBucket(10, capacity=10)) as music:
+        started = now()
+        await asyncio.gather(*(music.credits() for _ in range(10)))
+        assert now() - started < 10
+
+
+@pytest.mark.looptime
+async def test_a_limiter_that_breaks_ends_every_job_with_its_error(song):
+    class Broken:
+        async def acquire(self):
+            raise ZeroDivisionError("no such limit")
+
+        def pause_until(self, moment):
+            """Never called."""
+
+    with pytest.raises(ExceptionGroup) as caught:
+        async with MusicSession("key", limiter=Broken()) as music:
+            async with music.group(on_failure="keep") as group:
+                job = group.submit(song())
+            assert "no such limit" in str(group.failures()[job])
+            with pytest.raises(MusicError, match="broke"):
+                music.submit(song())
+    assert caught.group_contains(ZeroDivisionError)
+
+
+def test_one_limiter_serves_one_program_after_the_other():
+    limiter = TokenBucket(20)
+
+    async def program():
+        async with Sandbox(Options(speed=600)) as box, MusicSession(box.key, box.url, limiter=limiter) as music:
+            await asyncio.gather(music.credits(), music.credits())
+
+    for _ in range(2):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(program())
+        loop.close()
+
+
+@pytest.mark.looptime
+async def test_an_upload_that_becomes_a_task_by_itself_is_followed(fake):
+    fake.script("/sonic/upload", {"code": 200, "message": "success", "task_id": "t"})
+    fake.script("/sonic/task/t", {"data": [{"clip_id": "u", "state": "succeeded"}]})
+    async with MusicSession("key", fake.url) as music:
+        assert (await music.run(sonic.UploadMusic(url="https://h.example/a.mp3"))).clip_id == "u"
+
+
+@pytest.mark.looptime
+async def test_the_key_is_in_no_error_not_even_behind_it(fake):
+    async def garbage(request):
+        request.transport.write(b"HTTP/1.1 banana\r\n\r\n")
+        request.transport.close()
+        await asyncio.sleep(1)
+
+    fake.script("/sonic/create", garbage)
+    secret = "s3cr3t-k3y"
+    async with MusicSession(secret, fake.url) as music:
+        with pytest.raises(SubmissionUnknown) as caught:
+            await music.run(sonic.CreateMusic(prompt="la", mv="sonic-v5"))
+    error = caught.value
+    while error is not None:
+        assert secret not in repr(error) + str(error) + repr(vars(error))
+        error = error.__cause__ or error.__context__
+
+
+@pytest.mark.looptime
+async def test_a_users_strict_http_session_does_not_turn_refusals_into_doubt(fake, song):
+    import aiohttp
+
+    fake.script("/sonic/create", (400, {"type": "validation_error", "error": "no"}))
+    async with aiohttp.ClientSession(raise_for_status=True) as http, MusicSession("k", fake.url, http=http) as music:
+        with pytest.raises(MusicError) as caught:
+            await music.run(song())
+        assert type(caught.value).__name__ == "ValidationError"
+
+
+@pytest.mark.looptime
+async def test_a_users_closed_http_session_is_surely_not_sent(fake, song):
+    import aiohttp
+
+    http = aiohttp.ClientSession()
+    await http.close()
+    async with MusicSession("k", fake.url, http=http) as music:
+        with pytest.raises(NotSent, match="closed"):
+            await music.run(song())
+
+
+@pytest.mark.looptime
+async def test_a_session_that_is_busy_keeps_its_connection(fake, song):
+    ports = set()
+
+    async def remember(request):
+        ports.add(request.transport.get_extra_info("peername")[1])
+        return {"task_id": "t"}
+
+    fake.script("/sonic/create", remember)
+    fake.script("/sonic/task/t", FINISHED)
+    async with MusicSession("k", fake.url) as music:
+        await asyncio.gather(*(music.submit(song()) for _ in range(5)))
+    assert len(ports) == 1
+
+
+@pytest.mark.looptime
+async def test_a_closed_session_cannot_download(tmp_path):
+    async with MusicSession.sandbox(speed=1) as music:
+        pass
+    with pytest.raises(MusicError, match="not open"):
+        await music.download(Song(task_id="t", clips=()), tmp_path)

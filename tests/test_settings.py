@@ -42,16 +42,20 @@ def test_plain_http_to_anybody_else_is_refused(url):
         load(api_key="k", base_url=url)
 
 
-@pytest.mark.parametrize("url", ["ftp://h", "h.example", "https://", "https://h.example/other", "https://h:x"])
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://h", "h.example", "https://", "https://h.example/other", "https://h:x", "https://h?x=1", "https://h#x"],
+)
 def test_what_is_no_service_address_is_refused(url):
     with pytest.raises(ConfigurationError, match="base_url"):
         load(api_key="k", base_url=url)
 
 
 def test_a_password_in_the_address_is_refused_and_not_shown():
-    with pytest.raises(ConfigurationError) as caught:
-        load(api_key="k", base_url="ftp://me:hush@h.example")
-    assert "hush" not in str(caught.value)
+    for url in ("ftp://me:hush@h.example", "https://me:hush@h:bad"):
+        with pytest.raises(ConfigurationError) as caught:
+            load(api_key="k", base_url=url)
+        assert "hush" not in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["two words", "line\nbreak", "naïve", "tab\t"])

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeVar
 import attrs
 
 from ..errors import InvalidRequest
-from .limits import Above, Between, Doc, MaxLength, NotEmpty, WebUrl
+from .limits import Above, Between, Doc, HookUrl, MaxLength, NotEmpty, WebUrl
 from .models import sonic_model
 from .request import Request
 from .results import Song
@@ -25,8 +25,8 @@ Weight = Annotated[float, Between(0, 1), Doc("0 (free) to 1 (close)")]
 Start = Annotated[float, Between(0), Doc("seconds from the start of the clip")]
 End = Annotated[float, Above(0), Doc("seconds from the start of the clip")]
 Gender = Annotated[Literal["f", "m"], Doc("voice; sonic-v4-5 and newer")]
-SourceUrl = Annotated[str, WebUrl(2048), Doc("public direct address of an audio file (MP3 or WAV, up to 8 minutes)")]
-WebhookUrl = Annotated[str, WebUrl(1024), Doc("https address that the service calls when the task changes")]
+SourceUrl = Annotated[str, WebUrl(), Doc("public direct address of an audio file (MP3 or WAV, up to 8 minutes)")]
+WebhookUrl = Annotated[str, HookUrl(), Doc("https address that the service calls when the task changes")]
 WebhookSecret = Annotated[str, NotEmpty(), Doc("signs the deliveries of this task")]
 
 
@@ -59,6 +59,8 @@ class Styled(TaskRequest[R]):
             text = getattr(self, name, None)
             if text is not None and (told := MaxLength(most).broken(text)):
                 raise InvalidRequest(name, f"{told} (limit of {self.mv})", text, operation=self.operation)
+        if model.only_at and self.endpoint.path not in model.only_at:
+            raise InvalidRequest("mv", "is not for this operation", self.mv, operation=self.operation)
         if self.vocal_gender is not None and not model.vocal_gender:
             limit = f"is not understood by {self.mv}; it needs sonic-v4-5 or newer"
             raise InvalidRequest("vocal_gender", limit, self.vocal_gender, operation=self.operation)
@@ -113,6 +115,6 @@ def check_range(request: Request[object], start_field: str, end_field: str, *, m
         return
     if end <= start:
         raise InvalidRequest(end_field, f"must be above {start_field} ({start:g})", end, operation=request.operation)
-    if most is not None and end - start > most:
+    if most is not None and end - start > most + 1e-6:  # 40.2 - 10.2 is a little more than 30
         limit = f"must be at most {most:g} seconds after {start_field} ({start:g})"
         raise InvalidRequest(end_field, limit, end, operation=request.operation)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origi
 import attrs
 
 from ..errors import InvalidRequest
+from ..settings import is_loopback, scheme_and_host
 
 
 class Limit(Protocol):
@@ -54,7 +55,7 @@ class Between:
 
     def broken(self, value: float) -> str | None:
         """See `Limit.broken`."""
-        if self.least <= value <= self.most and math.isfinite(value):
+        if self.least <= value <= self.most and _finite(value):
             return None
         if math.isinf(self.most):
             return f"must be a finite number of at least {self.least:g}"
@@ -69,7 +70,7 @@ class Above:
 
     def broken(self, value: float) -> str | None:
         """See `Limit.broken`."""
-        return None if value > self.bound and math.isfinite(value) else f"must be a number above {self.bound:g}"
+        return None if value > self.bound and _finite(value) else f"must be a number above {self.bound:g}"
 
 
 @attrs.frozen
@@ -89,15 +90,23 @@ class Items:
 
 @attrs.frozen
 class WebUrl:
-    """An address with https, or http on this machine; at most `characters` long."""
-
-    characters: int = 1024
+    """An address that the service can reach."""
 
     def broken(self, value: str) -> str | None:
         """See `Limit.broken`."""
-        if not value.startswith(("https://", "http://127.0.0.1", "http://localhost", "http://[::1]")):
+        return None if scheme_and_host(value)[1] else "must be an https:// or http:// address"
+
+
+@attrs.frozen
+class HookUrl:
+    """An address that the service may call: https, or http on this machine; at most 1024 characters."""
+
+    def broken(self, value: str) -> str | None:
+        """See `Limit.broken`."""
+        scheme, host = scheme_and_host(value)
+        if not host or (scheme == "http" and not is_loopback(host)):
             return "must be an https:// address"
-        return MaxLength(self.characters).broken(value)
+        return MaxLength(1024).broken(value)
 
 
 @attrs.frozen
@@ -120,6 +129,8 @@ class FieldSpec:
     required: bool
     limits: tuple[Limit, ...]
     doc: str
+    entry_limits: tuple[Limit, ...]
+    """Rules of each entry of a list."""
     secret: bool
     """Never shown, not even in an error."""
 
@@ -138,7 +149,22 @@ class FieldSpec:
                 )
         elif not _KINDS[self.kind][0](value):
             return f"must be {_KINDS[self.kind][1]}, not {_named(value)}"
-        return next((told for limit in self.limits if (told := limit.broken(value))), None)
+        return _first_broken(self.limits, value) or (self.kind is list and self._entry_broken(value)) or None
+
+    def _entry_broken(self, entries: Any) -> str | None:
+        told = next((told for one in entries if (told := _first_broken(self.entry_limits, one))), None)
+        return f"must hold entries each of which {told}" if told else None
+
+
+def _first_broken(limits: Sequence[Limit], value: object) -> str | None:
+    return next((told for limit in limits if (told := limit.broken(value))), None)
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float can hold
+        return False
 
 
 def _named(value: object) -> str:
@@ -174,6 +200,7 @@ def _spec(name: str, hint: Any, *, required: bool, secret: bool) -> FieldSpec:
     entry: type = str
     optional = False
     extras: list[object] = []
+    entry_extras: list[object] = []
 
     def unwrap(part: Any) -> None:
         nonlocal kind, optional, entry
@@ -192,7 +219,8 @@ def _spec(name: str, hint: Any, *, required: bool, secret: bool) -> FieldSpec:
         elif origin is not None and issubclass(origin, Sequence):
             kind = list
             (inner,) = get_args(part)
-            entry = get_args(inner)[0] if get_origin(inner) is Annotated else inner
+            entry, *more = get_args(inner) if get_origin(inner) is Annotated else (inner,)
+            entry_extras.extend(more)
         else:
             kind = part
 
@@ -205,10 +233,15 @@ def _spec(name: str, hint: Any, *, required: bool, secret: bool) -> FieldSpec:
         entry=entry,
         optional=optional,
         required=required,
-        limits=tuple(one for one in extras if hasattr(one, "broken")),
+        limits=_limits_among(extras),
+        entry_limits=_limits_among(entry_extras),
         doc=" ".join(one.text for one in extras if isinstance(one, Doc)),
         secret=secret,
     )
+
+
+def _limits_among(extras: Sequence[Any]) -> tuple[Limit, ...]:
+    return tuple(one for one in extras if hasattr(one, "broken"))
 
 
 def check(operation: str, specs: Sequence[FieldSpec], values: object) -> None:

@@ -36,7 +36,7 @@ class CreateMusic(TaskRequest[Song]):
     title: Title | None = None
     make_instrumental: bool | None = None
     seed: Annotated[str, NotEmpty(), Doc("digits; the same seed repeats a song")] | None = None
-    cover_url: Annotated[str, WebUrl(2048), Doc("cover picture of your own")] | None = None
+    cover_url: Annotated[str, WebUrl(), Doc("cover picture of your own")] | None = None
     lyrics_strength: Weight | None = None
     sound_strength: Strength | None = None
     weirdness: Weight | None = None
@@ -70,7 +70,7 @@ class CreateMusic(TaskRequest[Song]):
 
 @attrs.frozen(kw_only=True)
 class Upload(TaskRequest[Song]):
-    """Bring in a file of your own. Page: producer upload, which is marked unavailable: it may refuse."""
+    """Bring in a file of your own. Page: producer upload (marked unavailable: it may refuse)."""
 
     endpoint: ClassVar[Endpoint] = Endpoint(path="/producer/upload", typical=15.0)
     cost: ClassVar[int] = prices.PRODUCER_FILE
@@ -80,7 +80,7 @@ class Upload(TaskRequest[Song]):
 
 @attrs.frozen(kw_only=True)
 class Download(TaskRequest[Song]):
-    """Get a clip as MP3 or WAV. Page: producer download, which is marked unavailable: it may refuse."""
+    """Get a clip as MP3 or WAV. Page: producer download (marked unavailable: it may refuse)."""
 
     endpoint: ClassVar[Endpoint] = Endpoint(path="/producer/download", typical=10.0)
     cost: ClassVar[int] = prices.PRODUCER_FILE

@@ -6,6 +6,7 @@ error may come inside an HTTP 200 with a `code` of its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,23 +33,40 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
     429: RateLimited,
 }
 
-# The first row whose words all stand in the text wins; texts are those of the service's error page.
-_BY_TEXT: Mapping[int, tuple[tuple[tuple[str, ...], type[ApiError]], ...]] = {
+# For the rare error body that comes with HTTP 200 and no `code`.
+_BY_WORD: Mapping[str, int] = {
+    "validation_error": 400,
+    "bad_request": 400,
+    "unauthorized": 401,
+    "insufficient_credits": 402,
+    "forbidden": 403,
+    "not_found": 404,
+    "endpoint_retired": 410,
+    "rate_limit": 429,
+    "rate_limited": 429,
+    "server_error": 500,
+    "api_error": 500,
+    "upstream_error": 502,
+    "timeout": 504,
+}
+
+# The first row whose words stand in the text wins; texts are those of the service's error page.
+_BY_TEXT: Mapping[int, tuple[tuple[str, type[ApiError]], ...]] = {
     400: (
-        (("task not found",), NotFound),
-        (("matches an existing recording",), ContentRejected),
+        ("task not found", NotFound),
+        ("matches an existing recording", ContentRejected),
     ),
     403: (
-        (("credit",), InsufficientCredits),
-        (("subscription",), SubscriptionRequired),
-        (("qps limit",), RateLimited),
-        (("queue is full",), RateLimited),
-        (("lyrics",), ContentRejected),
-        (("description",), ContentRejected),
-        (("copyright",), ContentRejected),
-        (("inappropriate",), ContentRejected),
-        (("moderation",), ContentRejected),
-        (("matches an existing recording",), ContentRejected),
+        ("lyrics", ContentRejected),
+        ("description", ContentRejected),
+        ("copyright", ContentRejected),
+        ("inappropriate", ContentRejected),
+        ("moderation", ContentRejected),
+        ("matches an existing recording", ContentRejected),
+        ("credit", InsufficientCredits),
+        ("subscription", SubscriptionRequired),
+        ("qps limit", RateLimited),
+        ("queue is full", RateLimited),
     ),
 }
 
@@ -61,11 +79,10 @@ def refusal(
     code = fields.get("code")
     if status < 300 and isinstance(code, int) and not isinstance(code, bool) and code >= 400:
         status = code
-    hidden = status < 300 and "task_id" not in fields and _failed_step(fields)
-    if status < 300 and not hidden:
+    if status < 300 and "task_id" not in fields:
+        status = _status_inside(fields) or status
+    if status < 300:
         return None
-    if hidden:
-        status = 400
     message = message_of(fields) or text or "the service gave no reason"
     kind = _kind(status, message)
     common: dict[str, Any] = {"status": status, "type": _word(fields), "request": request, "body": body}
@@ -74,10 +91,19 @@ def refusal(
     return kind(message, **common)
 
 
+def _status_inside(fields: Mapping[str, Any]) -> int | None:
+    """Return the status that a body with HTTP 200 should have had, None when it is no error."""
+    if _failed_step(fields):
+        return 400
+    if "data" in fields or not isinstance(fields.get("error"), str):
+        return None
+    return _BY_WORD.get(_word(fields) or "")
+
+
 def _kind(status: int, message: str) -> type[ApiError]:
-    lowered = message.lower()
+    lowered = re.sub(r"'.*'", "", message.lower(), flags=re.DOTALL)  # what it quotes is the user's text
     for words, kind in _BY_TEXT.get(status, ()):
-        if all(word in lowered for word in words):
+        if words in lowered:
             return kind
     if status >= 500 or status < 400:  # a redirect is not an answer either
         return ServerError

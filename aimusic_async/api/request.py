@@ -100,7 +100,7 @@ class Request(Generic[R]):
     @classmethod
     def page(cls) -> str:
         """Return the page of the service's documentation that describes it, as its docstring names it."""
-        return (cls.__doc__ or "").partition("Page: ")[2].partition("\n")[0].rstrip(".")
+        return (cls.__doc__ or "").partition("Page: ")[2].partition("\n")[0].partition(".")[0].partition(";")[0]
 
     def derived(self) -> Mapping[str, object]:
         """Return fields that follow from others and were left out by the caller."""

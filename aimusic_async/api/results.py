@@ -99,7 +99,7 @@ class Stems(Clips):
 class Bpm:
     """A clip's tempo, in beats per minute."""
 
-    avg_bpm: float | None = None
+    avg_bpm: float
     max_bpm: float | None = None
     min_bpm: float | None = None
     raw: Raw = _raw()

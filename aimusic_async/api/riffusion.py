@@ -60,7 +60,7 @@ class CreateWithLyrics(_Creation):
 
     def derived(self) -> dict[str, object]:
         """See `Request.derived`; the service wants `make_instrumental` said."""
-        return {"custom_mode": True, "make_instrumental": self.make_instrumental}
+        return {**_Creation.derived(self), "make_instrumental": self.make_instrumental}
 
 
 @attrs.frozen(kw_only=True)

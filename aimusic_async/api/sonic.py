@@ -23,7 +23,8 @@ from .fields import (
     Weight,
     check_range,
 )
-from .limits import Above, Between, Doc, Items, MaxLength, NotEmpty, WebUrl, listed
+from .limits import Above, Between, Doc, HookUrl, Items, MaxLength, NotEmpty, listed
+from .models import sonic_model
 from .request import Answer, Endpoint, Request
 from .results import Bpm, LyricsTimeline, Midi, Persona, Song, Stems, TagSuggestion, UploadedClip, Voice, Vox, Wav
 
@@ -177,6 +178,10 @@ class _Overpainting(Styled[Song]):
     def check_together(self) -> None:
         """Check the range, then the model's limits."""
         check_range(self, "overpainting_start_s", "overpainting_end_s")
+        model = sonic_model(self.mv)
+        if model is not None and not model.overpainting:
+            limit = "must be sonic-v4-5-plus, sonic-v5 or newer for this operation"
+            raise InvalidRequest("mv", limit, self.mv, operation=self.operation)
         Styled.check_together(self)
 
     def derived(self) -> dict[str, object]:
@@ -379,12 +384,12 @@ class UploadMusic(Request[UploadedClip]):
     """
 
     endpoint: ClassVar[Endpoint] = Endpoint(
-        path="/sonic/upload", answer=Answer.NOW, may_be_task=True, reply_within=120.0
+        path="/sonic/upload", answer=Answer.NOW, may_be_task=True, reply_within=120.0, typical=20.0
     )
     cost: ClassVar[int] = prices.UPLOAD
 
     url: SourceUrl
-    callback_url: Annotated[str, WebUrl(1024), Doc("https address to call when done")] | None = None
+    callback_url: Annotated[str, HookUrl(), Doc("https address to call when done")] | None = None
 
     @property
     def answer(self) -> Answer:
@@ -394,7 +399,7 @@ class UploadMusic(Request[UploadedClip]):
 
 @attrs.frozen(kw_only=True)
 class CreatePersona(Request[Persona]):
-    """Keep the voice of a clip for `PersonaMusic`. Page: create persona, which is marked unavailable: it may refuse."""
+    """Keep the voice of a clip for `PersonaMusic`. Page: create persona (marked unavailable: it may refuse)."""
 
     endpoint: ClassVar[Endpoint] = _call("/sonic/persona")
     cost: ClassVar[int] = prices.PERSONA

@@ -20,7 +20,7 @@ from cattrs.gen import make_dict_structure_fn
 
 from ..errors import ApiError, ServerError
 from .refusals import message_of, refusal
-from .request import Request
+from .request import Answer, Request
 from .results import FAILED, SUCCEEDED, Clip, Clips, Raw
 
 R = TypeVar("R")
@@ -114,8 +114,12 @@ def read_task_id(request: Request[Any], reply: Reply) -> str:
 
 
 def read_now(request: Request[R], reply: Reply) -> R | None:
-    """Return the result of an operation that is answered at once; None when it has to be asked again."""
-    if _not_ready(reply):
+    """Return the result of an operation that is answered at once; None when it has to be asked again.
+
+    Only what the service prepares (`Answer.REPEAT`) may be asked again: other calls would be paid twice.
+    """
+    repeatable = request.answer is Answer.REPEAT
+    if repeatable and _not_ready(reply):
         return None
     _raise_refusal(request, reply)
     data = reply.fields.get("data")
@@ -123,7 +127,10 @@ def read_now(request: Request[R], reply: Reply) -> R | None:
     try:
         return _reader().structure(payload, request.result_type())
     except _UNREADABLE as error:
-        if request.answer is request.answer.REPEAT:
+        said = next((text for name, text in payload.items() if name.endswith("_url") and isinstance(text, str)), "")
+        if said.lower().startswith("failed"):  # a sentence stands where the address will be
+            raise ApiError(said, status=reply.status, request=request, body=reply.body) from error
+        if repeatable and reply.fields:
             return None
         raise _senseless(request, reply, str(error)) from error
 
@@ -134,10 +141,12 @@ def read_task(cls: type[Request[R]], task_id: str, reply: Reply) -> Progress[R]:
         return Progress(state=TaskState.RUNNING, raw=reply.body)
     fields = reply.fields
     word = str(fields.get("status", "")).lower()  # producer and nuro say it once, for the whole task
-    timed_out = reply.status == 504 and fields.get("type") == "timeout"
-    if timed_out or fields.get("type") == "failed" or word in FAILED:
-        reason = message_of(fields) or "the service gave no reason"
-        return Progress(state=TaskState.FAILED, reason=reason, refunded=_refunded(fields, reason), raw=reply.body)
+    reason = message_of(fields)
+    timed_out = "data" not in fields and (
+        fields.get("type") == "timeout" or (reply.status == 504 and "due to timeout" in reason)
+    )
+    if timed_out or fields.get("type") == "failed" or (word in FAILED and reply.status < 300):
+        return _failed(fields, reason or "the service gave no reason")
     _raise_refusal(cls, reply)
     if word in {"pending", "running"}:
         return Progress(state=TaskState.RUNNING, raw=reply.body)
@@ -158,14 +167,19 @@ def _read_data(cls: type[Request[R]], task_id: str, fields: Mapping[str, Any]) -
             items = [{"clip_id": task_id, "state": fields["status"], **fields}]
         return _read_clips(cls, result_type, task_id, fields, items)
     one = data[0] if isinstance(data, list) and data else data
-    if not isinstance(one, dict) or not one or _running(one):
+    if not isinstance(one, dict) or not one:
+        return Progress(state=TaskState.RUNNING, raw=fields)
+    state = str(one.get("state") or "succeeded").lower()  # an entry that says nothing of it is final
+    if state in FAILED:
+        return _failed(fields, _maybe_text(one.get("error_message")) or "the service gave no reason")
+    if state not in SUCCEEDED:
         return Progress(state=TaskState.RUNNING, raw=fields)
     return Progress(state=TaskState.SUCCEEDED, result=_reader().structure(one, result_type), raw=fields)
 
 
-def _running(fields: Mapping[str, Any]) -> bool:
-    """Whether an entry says that it is not final; one that says nothing is."""
-    return str(fields.get("state", "succeeded")).lower() not in SUCCEEDED
+def _failed(fields: Mapping[str, Any], reason: str, clips: tuple[Clip, ...] = ()) -> Progress[Any]:
+    refunded = _refunded(fields, reason)
+    return Progress(state=TaskState.FAILED, clips=clips, reason=reason, refunded=refunded, raw=fields)
 
 
 def _read_clips(
@@ -175,11 +189,12 @@ def _read_clips(
     full: list[Clip] = []
     joined = True
     for item in data:
-        part = next((item[key] for key in ("extended", "replaced") if item.get(key)), None)
-        parts.append(_reader().structure({"state": _state_of(part or item, raw), **(part or item)}, Clip))
-        if part and item.get("full"):
-            full.append(_reader().structure(item["full"], Clip))
-        elif part and not parts[-1].failed:
+        pair = "extended" in item or "replaced" in item
+        part = (item.get("extended") or item.get("replaced") or {}) if pair else item
+        parts.append(_read_clip(part, task_id if len(data) == 1 else "", raw))
+        if pair and item.get("full"):
+            full.append(_read_clip(item["full"], "", raw))
+        elif pair and not parts[-1].failed:
             joined = False
     everything = (*parts, *full)
     if len(parts) < cls.endpoint.clips or not joined or not all(clip.succeeded or clip.failed for clip in everything):
@@ -188,11 +203,18 @@ def _read_clips(
     bad = tuple(clip for clip in everything if clip.failed)
     if not good:
         reason = next((clip.error_message for clip in bad if clip.error_message), "every clip failed")
-        refunded = _refunded(raw, reason)
-        return Progress(state=TaskState.FAILED, clips=everything, reason=reason, refunded=refunded, raw=raw)
+        return _failed(raw, reason, everything)
     joint: dict[str, Any] = {"full": tuple(clip for clip in full if clip.succeeded)} if full else {}
     result = result_type(task_id=task_id, clips=good, failed=bad, raw=raw, **joint)
     return Progress(state=TaskState.SUCCEEDED, result=result, clips=everything, raw=raw)
+
+
+def _read_clip(item: Mapping[str, Any], only_id: str, task: Mapping[str, Any]) -> Clip:
+    """Read one entry; one without an id is taken for one that is not final yet, unless it is the task's only one."""
+    told = {name: value for name, value in item.items() if value is not None and value != ""}
+    state = _state_of(told, task) if told.get("clip_id") or only_id else "pending"
+    clip: Clip = _reader().structure({"clip_id": only_id or "?", "state": state, **told}, Clip)
+    return clip if told.get("clip_id") or only_id else attrs.evolve(clip, state="pending")
 
 
 def _state_of(item: Mapping[str, Any], task: Mapping[str, Any]) -> str:
@@ -208,7 +230,8 @@ def _refunded(fields: Mapping[str, Any], reason: str) -> bool | None:
     said = fields.get("refund_processed")
     if isinstance(said, bool):
         return said
-    return True if "refunded" in reason.lower() else None
+    lowered = reason.lower()
+    return "not refunded" not in lowered if "refunded" in lowered else None
 
 
 def _raise_refusal(request: Request[Any] | type[Request[Any]], reply: Reply) -> None:

@@ -73,6 +73,14 @@ def sandbox(
     )
 
 
+@app.command(epilog="Example: aimusic operations > operations.md")
+def operations() -> None:
+    """List all operations with endpoint, price and result: as a table, or as Markdown into a file or pipe."""
+    from .operations import show  # noqa: PLC0415 - as above
+
+    show(Console())
+
+
 def _need_sandbox() -> None:
     missing = [name for name in ("numpy", "lameenc", "mido", "PIL") if importlib.util.find_spec(name) is None]
     if missing:

@@ -20,6 +20,7 @@ from ..errors import (
     NotSent,
     RateLimited,
     SubmissionUnknown,
+    TransportError,
 )
 from ..events import Events, JobChanged, JobState, Purpose, RequestAnswered, RequestRefused, RequestSent, logger
 from ..settings import Settings
@@ -62,8 +63,10 @@ class Dispatcher:
         self._refusals = 0
         self._news = asyncio.Event()
         self._closing = False
-        self._sending = 0
+        self._posts: set[anyio.CancelScope] = set()  # under way, each shielded from cancelling
         self._quiet = asyncio.Event()
+        self._paused_until = 0.0
+        self._asked_since: dict[Job[Any], float] = {}  # when what has to be asked again was answered first
 
     # --- what jobs and sessions call -----------------------------------------------------------------------------
 
@@ -71,7 +74,7 @@ class Dispatcher:
         """Queue a job; a `direct` one goes before batch work."""
         self._check_running()
         self._kinds[job] = Kind.CALL if direct else Kind.SUBMIT
-        self._schedule.add(job, self._kinds[job])
+        self._schedule.add(job, self._kinds[job], now=self._clock.now())
         self.changed(job)
         self._news.set()
 
@@ -96,8 +99,8 @@ class Dispatcher:
     def changed(self, job: Job[Any]) -> None:
         """See `Desk.changed`."""
         if job.done():
-            self._kinds.pop(job, None)
-            self._tries.pop(job, None)
+            for kept in (self._kinds, self._tries, self._asked_since):
+                kept.pop(job, None)
         self._events.emit(JobChanged(job, job.state))
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
@@ -110,17 +113,26 @@ class Dispatcher:
             job._ending = job._ending or error
         else:
             self._schedule.drop(job)
-            job._fail(error, JobState.DETACHED if job.task_id else JobState.CANCELLED)
+            job._fail(error, _given_up(job))
             self._news.set()
 
     async def close(self) -> None:
-        """Send nothing more, give up the open jobs, and wait for the POSTs that are under way (their ids are kept)."""
+        """Send nothing more, give up the open jobs, and wait for the POSTs that are under way (their ids are kept).
+
+        A cancelled anyio scope around it does not disturb that; cancelling the task once more breaks the POSTs off.
+        """
         self._closing = True
         for job in self.open_jobs():
             job.cancel()
-        while self._sending:
-            self._quiet.clear()
-            await self._quiet.wait()
+        try:
+            with anyio.CancelScope(shield=True):
+                while self._posts:
+                    self._quiet.clear()
+                    await self._quiet.wait()
+        except asyncio.CancelledError:
+            for scope in self._posts:
+                scope.shield = False
+            raise
 
     # --- the loop --------------------------------------------------------------------------------------------------
 
@@ -136,11 +148,21 @@ class Dispatcher:
                     if choice is None:
                         token.give_back()
                     else:
-                        requests.start_soon(self._perform, choice, token)
+                        left = asyncio.Event()
+                        requests.start_soon(self._perform, choice, token, left)
+                        if self._transport.tells_when_sent:
+                            # While one is still connecting, nobody knows from when the next period counts.
+                            await left.wait()
+        except Exception as error:
+            self._give_up(partial(_broken, error=error))
+            raise
         finally:
-            self._closing = True
-            for job in self.open_jobs():  # only when it broke, or was cancelled with the whole loop
-                self._break_off(job, JobCancelled(job))
+            self._give_up(JobCancelled)  # none are left, but when the whole loop was cancelled
+
+    def _give_up(self, error_for: Callable[[Job[Any]], MusicError]) -> None:
+        self._closing = True
+        for job in self.open_jobs():
+            self._break_off(job, error_for(job))
 
     async def _until_due(self) -> None:
         while True:
@@ -154,18 +176,22 @@ class Dispatcher:
             with anyio.move_on_after(wait):
                 await self._news.wait()
 
-    async def _perform(self, choice: Choice[Job[Any]], token: Token) -> None:
+    async def _perform(self, choice: Choice[Job[Any]], token: Token, left: asyncio.Event) -> None:
         job = choice.job
         try:
-            if choice.kind is Kind.POLL:
-                await self._poll(job, token)
+            if job.done():  # given up since it was chosen, an instant ago
+                token.give_back()
+            elif choice.kind is Kind.POLL:
+                await self._poll(job, token, left)
             else:
-                await self._send(job, token)
+                await self._send(job, token, left)
         except Exception as error:  # noqa: BLE001 - a mistake of ours must not take the other jobs along
             logger.exception("%s broke", job.key)
             if not job.done():
-                self._break_off(job, MusicError(f"{job.key}: internal error: {error!r}"))
-        self._news.set()
+                self._break_off(job, _broken(job, error))
+        finally:
+            left.set()
+            self._news.set()
 
     def _break_off(self, job: Job[Any], error: MusicError) -> None:
         """End a job wherever it stands; in mid-POST its fate is unknown."""
@@ -175,23 +201,24 @@ class Dispatcher:
             unknown.__cause__ = error
             job._fail(unknown, JobState.UNKNOWN)
         else:
-            job._fail(error, JobState.DETACHED if job.task_id else JobState.CANCELLED)
+            job._fail(error, _given_up(job))
 
     # --- one request -----------------------------------------------------------------------------------------------
 
-    async def _send(self, job: Job[Any], token: Token) -> None:
+    async def _send(self, job: Job[Any], token: Token, left: asyncio.Event) -> None:
         """Send a submit or a call. It is never cancelled in mid-POST: what may be paid for must become known."""
         request = job.request
         assert request is not None
         job._move(JobState.SENDING)
         is_task = request.answer is Answer.TASK
         send = partial(self._transport.send, request)
-        self._sending += 1
+        scope = anyio.CancelScope(shield=True)
+        self._posts.add(scope)
         try:
-            with anyio.CancelScope(shield=True):
-                reply = await self._exchange(job, Purpose.SUBMIT if is_task else Purpose.CALL, send, token)
+            with scope:
+                reply = await self._exchange(job, Purpose.SUBMIT if is_task else Purpose.CALL, send, token, left)
                 job.raw = reply.body
-                if is_task:
+                if is_task or (request.endpoint.may_be_task and "task_id" in reply.fields):
                     self._accepted(job, read_task_id(request, reply))
                 else:
                     self._answered(job, read_now(request, reply))
@@ -199,32 +226,35 @@ class Dispatcher:
             repeat = Repeat.NEVER if request.endpoint.method == "POST" else Repeat.FREE
             self._not_taken(job, error, Repeat.FREE if request.answer is Answer.REPEAT else repeat)
         finally:
-            self._sending -= 1
+            self._posts.discard(scope)
             self._quiet.set()
 
     def _accepted(self, job: Job[Any], task_id: str) -> None:
         assert job.request is not None
         self._went_well(job)
-        ending = job._ending
         job._take_id(task_id, cost=job.request.cost)
-        if ending is None:
+        if job._ending is not None:
+            job._fail(job._ending, JobState.DETACHED)
+        elif not job.done():  # a listener may have cancelled it
             self._watch(job)
-        else:
-            job._fail(ending, JobState.DETACHED)
 
     def _answered(self, job: Job[Any], result: object | None) -> None:
         assert job.request is not None
         self._went_well(job)
         job.credits = job.request.cost
         job._start_timer()
-        if result is None:
-            self._requeue(job, _REPEAT_INTERVAL)
-        else:
+        now = self._clock.now()
+        waited = now - self._asked_since.setdefault(job, now)
+        if result is not None:
             job._succeed(result)
+        elif waited > self._settings.stuck_after:
+            job._fail(JobTimeout(job, f"was still not ready after {waited:.0f} seconds"), JobState.DETACHED)
+        else:
+            self._requeue(job, max(_REPEAT_INTERVAL, waited / 10))
 
     def _requeue(self, job: Job[Any], seconds: float) -> None:
         if job._ending is not None:
-            job._fail(job._ending, JobState.CANCELLED)
+            job._fail(job._ending, _given_up(job))
             return
         self._schedule.again(job, self._kinds[job], not_before=self._clock.now() + seconds)
         job._move(JobState.QUEUED)
@@ -239,15 +269,15 @@ class Dispatcher:
                 unknown.__cause__ = error
                 job._fail(unknown, JobState.UNKNOWN)
             case GiveUp() if job._ending is not None:
-                job._fail(job._ending, JobState.CANCELLED)
+                job._fail(job._ending, _given_up(job))
             case GiveUp():
                 job._fail(error)
 
-    async def _poll(self, job: Job[Any], token: Token) -> None:
+    async def _poll(self, job: Job[Any], token: Token, left: asyncio.Event) -> None:
         assert job.task_id is not None
         path = job.operation.endpoint.task_path(job.task_id)
         try:
-            reply = await self._exchange(job, Purpose.POLL, partial(self._transport.look, path), token)
+            reply = await self._exchange(job, Purpose.POLL, partial(self._transport.look, path), token, left)
             if job.done():  # given up while we looked
                 return
             progress = read_task(job.operation, job.task_id, reply)
@@ -276,28 +306,36 @@ class Dispatcher:
                 self._schedule.looked(job, now)
 
     def _not_looked(self, job: Job[Any], error: MusicError) -> None:
-        match self._verdict(job, error, Repeat.FREE):
-            case Again(delay=seconds):
-                self._schedule.not_looked(job, not_before=self._clock.now() + seconds)
+        now = self._clock.now()
+        match self._verdict(job, error, Repeat.POLL):
+            case Again(delay=seconds) if self._schedule.age(job, now) <= self._settings.stuck_after:
+                self._schedule.not_looked(job, not_before=now + seconds)
             case _:
                 self._schedule.drop(job)
                 job._fail(error, JobState.DETACHED)
 
     # --- what requests have in common --------------------------------------------------------------------------------
 
-    async def _exchange(self, job: Job[Any], purpose: Purpose, send: Send, token: Token) -> Reply:
+    async def _exchange(self, job: Job[Any], purpose: Purpose, send: Send, token: Token, left: asyncio.Event) -> Reply:
         """Send, tell the listeners, and give the token back when nothing left."""
-        self._events.emit(RequestSent(purpose, job))
         started = self._clock.now()
-        status: int | None = None
+
+        def on_sent() -> None:
+            token.spent()
+            left.set()
+            self._events.emit(RequestSent(purpose, job))
+
+        if not self._transport.tells_when_sent:
+            on_sent()
         try:
-            reply = await send(on_sent=token.spent)
-            status = reply.status
+            reply = await send(on_sent=on_sent)
         except NotSent:
             token.give_back()
             raise
-        finally:
-            self._events.emit(RequestAnswered(purpose, job, status, self._clock.now() - started))
+        except TransportError:
+            self._events.emit(RequestAnswered(purpose, job, None, self._clock.now() - started))
+            raise
+        self._events.emit(RequestAnswered(purpose, job, reply.status, self._clock.now() - started))
         return reply
 
     def _went_well(self, job: Job[Any]) -> None:
@@ -308,11 +346,17 @@ class Dispatcher:
         """Count the failure, pause after a refusal, and say whether to send again."""
         tries = self._tries[job] = self._tries.get(job, 0) + 1
         if isinstance(error, RateLimited):
-            self._refusals += 1
-            seconds = pause(error.retry_after, self._refusals)
-            self._limiter.pause_until(self._clock.loop.time() + self._clock.real(seconds))
-            self._events.emit(RequestRefused(job, seconds))
+            self._pause(job, error)
         return after_failure(error, repeat, tries)
+
+    def _pause(self, job: Job[Any], error: RateLimited) -> None:
+        now = self._clock.now()
+        if now >= self._paused_until:  # several refused at once are one incident
+            self._refusals += 1
+        seconds = pause(error.retry_after, self._refusals)
+        self._paused_until = max(self._paused_until, now + seconds)
+        self._limiter.pause_until(self._clock.loop.time() + self._clock.real(seconds))
+        self._events.emit(RequestRefused(job, seconds))
 
     def _watch(self, job: Job[Any]) -> None:
         endpoint = job.operation.endpoint
@@ -322,3 +366,14 @@ class Dispatcher:
 
     def _interval(self, endpoint: Endpoint) -> float:
         return self._settings.poll_interval or _RECOMMENDED_INTERVAL.get(endpoint.platform, _OTHER_INTERVAL)
+
+
+def _given_up(job: Job[Any]) -> JobState:
+    """Return the state of a job that is given up, but in mid-POST: was anything paid for it?"""
+    return JobState.DETACHED if job.task_id or job.credits else JobState.CANCELLED
+
+
+def _broken(job: Job[Any], error: Exception) -> MusicError:
+    broken = MusicError(f"{job.key}: the session broke: {error!r}")
+    broken.__cause__ = error
+    return broken

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeAlias, TypeVar
@@ -53,6 +54,7 @@ class JobGroup:
         self._ended: list[Job[Any]] = []
         self._progress = asyncio.Event()
         self._failure: MusicError | None = None
+        self._inside = False
         self._timer: asyncio.TimerHandle | None = None
         self._expired = False
 
@@ -71,7 +73,9 @@ class JobGroup:
         `timeout`: seconds from the moment the service accepted it. `key`: your name for it, unique in the group;
         otherwise the operation and a number. Raises `ConfigurationError` for a key that is taken.
         """
-        name = key if key is not None else f"{request.operation}#{len(self._jobs) + 1}"
+        if not self._inside:
+            raise MusicError("submit to a group inside its block: `async with music.group() as group:`")
+        name = key if key is not None else self._free_key(request)
         if name in self._jobs:
             raise ConfigurationError(f"the group has a job with the key {name!r} already")
         job = self._opener.open_job(request, key=name, timeout=timeout, watcher=self._job_ended)
@@ -118,6 +122,7 @@ class JobGroup:
 
     async def __aenter__(self) -> Self:
         """Start the group's timeout."""
+        self._inside = True
         if self._timeout is not None:
             self._timer = self._opener.call_later(self._timeout, self._run_out)
         return self
@@ -131,6 +136,7 @@ class JobGroup:
                 while len(self._ended) < len(self._jobs):
                     await self._next_end()
         finally:
+            self._inside = False
             self.cancel()
             if self._timer is not None:
                 self._timer.cancel()
@@ -140,6 +146,10 @@ class JobGroup:
                 if job.key not in str(failure):
                     failure.add_note(f"job {job.key}")
             raise ExceptionGroup(f"{len(failures)} of {len(self._jobs)} jobs failed", list(failures.values()))
+
+    def _free_key(self, request: Request[Any]) -> str:
+        numbers = itertools.count(len(self._jobs) + 1)
+        return next(name for number in numbers if (name := f"{request.operation}#{number}") not in self._jobs)
 
     async def _next_end(self) -> None:
         self._progress.clear()
@@ -152,7 +162,7 @@ class JobGroup:
         if error is None or isinstance(error, JobCancelled) or self._failure is not None:
             return
         self._failure = error
-        if self._on_failure == "cancel":
+        if self._on_failure == "cancel" and not self._expired:  # when time is over, each job says so itself
             self.cancel()
 
     def _run_out(self) -> None:

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable, Generator
 from typing import Any, Generic, Protocol, TypeVar
 
-from ..api.request import Answer, Request
+from ..api.request import Request
 from ..api.results import Clip
 from ..errors import JobCancelled, JobError, JobTimeout, MusicError
 from ..events import JobState
 
-R = TypeVar("R")
+R = TypeVar("R", covariant=True)
 
 _OPEN = frozenset({JobState.QUEUED, JobState.SENDING, JobState.SUBMITTED})
 
@@ -181,7 +181,7 @@ class Job(Generic[R]):
 
     def _start_timer(self) -> None:
         """Start the job's timeout, once."""
-        if self.timeout is not None and self._timer is None:
+        if self.timeout is not None and self._timer is None and not self.done():
             self._timer = self._desk.call_later(self.timeout, self._run_out)
 
     def _run_out(self) -> None:
@@ -189,7 +189,7 @@ class Job(Generic[R]):
         if not self.done():
             self._desk.abandon(self, JobTimeout(self))
 
-    def _succeed(self, result: R) -> None:
+    def _succeed(self, result: Any) -> None:
         """End with a result."""
         self._result = result
         self._end(JobState.SUCCEEDED)
@@ -215,8 +215,3 @@ class Job(Generic[R]):
 def _wake(future: asyncio.Future[None] | None) -> None:
     if future is not None and not future.done():
         future.set_result(None)
-
-
-def has_task(request: Request[Any]) -> bool:
-    """Whether the service answers a request with a task."""
-    return request.answer is Answer.TASK

@@ -10,11 +10,12 @@ from enum import Enum
 
 import attrs
 
-from ..errors import MusicError, NotFound, NotSent, RateLimited, ServerError, TransportError
+from ..errors import ApiError, MusicError, NotFound, NotSent, RateLimited, ServerError, TransportError
 
 _TRIES = 8
 """Tries of a request that fails in one way after another; with the delays below that is some three minutes."""
 
+_PASSING = frozenset({408, 425})
 _LONGEST_DELAY = 60.0
 _FIRST_PAUSE = 3.0
 _LONGEST_PAUSE = 60.0
@@ -27,7 +28,9 @@ class Repeat(Enum):
     NEVER = "never"
     """Pay twice: a submit, or a paid call."""
     FREE = "free"
-    """Nothing: a poll, or a call that is charged once."""
+    """Nothing: a call that is free, or charged once however often it is made."""
+    POLL = "poll"
+    """Nothing, and somebody's paid task depends on it: only the task's own time limits end it."""
 
 
 @attrs.frozen
@@ -52,14 +55,18 @@ def after_failure(error: MusicError, repeat: Repeat, tries: int) -> Again | Give
     match error:
         case RateLimited():
             return Again(0.0)  # it surely was not taken, and the limiter pauses for everybody
-        case NotSent():
+        case NotSent() if repeat is not Repeat.POLL:
             most = _TRIES
         case TransportError() | ServerError() if repeat is Repeat.NEVER:
             return Doubt()
+        case TransportError() | ServerError() if repeat is Repeat.POLL:
+            return Again(delay(tries))
         case TransportError() | ServerError():
             most = _TRIES
-        case NotFound() if repeat is Repeat.FREE:
+        case NotFound() if repeat is not Repeat.NEVER:
             most = 3  # a task may need a moment to be known everywhere
+        case ApiError() if repeat is Repeat.POLL and (error.status in _PASSING or not isinstance(error.body, dict)):
+            return Again(delay(tries))  # said by a gateway, not by the service
         case _:
             most = 1
     return Again(delay(tries)) if tries < most else GiveUp()

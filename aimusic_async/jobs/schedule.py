@@ -46,6 +46,14 @@ class Choice(Generic[J]):
     job: J
 
 
+@attrs.frozen
+class _Waiting:
+    """What waits for a token, and since when."""
+
+    kind: Kind
+    since: float
+
+
 @attrs.define
 class _Watched:
     """A task that runs, and when it may be looked at again."""
@@ -66,20 +74,20 @@ class Schedule(Generic[J]):
 
     def __init__(self) -> None:
         self._lines: dict[Kind, deque[J]] = {Kind.CALL: deque(), Kind.SUBMIT: deque()}
-        self._waiting: dict[J, Kind] = {}
+        self._waiting: dict[J, _Waiting] = {}
         self._later: list[tuple[float, int, J, Kind]] = []
         self._count = itertools.count()
         self._watched: dict[J, _Watched] = {}
-        self._batch_served: float | None = None
+        self._batch_served = float("-inf")
 
-    def add(self, job: J, kind: Kind) -> None:
+    def add(self, job: J, kind: Kind, *, now: float) -> None:
         """Queue a direct call or a submit, behind those that are there."""
-        self._waiting[job] = kind
+        self._waiting[job] = _Waiting(kind, since=now)
         self._lines[kind].append(job)
 
     def again(self, job: J, kind: Kind, *, not_before: float) -> None:
         """Queue a refused or unsent request once more: before all others of its kind, from `not_before` on."""
-        self._waiting[job] = kind
+        self._waiting[job] = _Waiting(kind, since=not_before)
         heapq.heappush(self._later, (not_before, next(self._count), job, kind))
 
     def watch(self, job: J, *, accepted: float, interval: float, duration: Duration) -> None:
@@ -120,15 +128,17 @@ class Schedule(Generic[J]):
         poll, likelihood = self._likeliest(now)
         if call is None and submit is None and poll is None:
             return None
-        batch = max(SUBMIT if submit is not None else 0.0, likelihood)
-        waited = 0.0 if self._batch_served is None else now - self._batch_served
-        nobody_batch = submit is None and poll is None
-        if call is not None and (nobody_batch or batch + waited / PATIENCE < CALL):
-            if nobody_batch or self._batch_served is None:
-                self._batch_served = now
+        if submit is not None and (poll is None or likelihood < SUBMIT):
+            batch, since = SUBMIT, self._waiting[submit].since
+        elif poll is not None:
+            batch, since = likelihood, self._watched[poll].not_before
+        else:
+            batch, since = float("-inf"), now
+        waited = now - max(since, self._batch_served)
+        if call is not None and batch + waited / PATIENCE < CALL:
             return self._pop(Kind.CALL, call)
         self._batch_served = now
-        if submit is not None and (poll is None or likelihood < SUBMIT):
+        if submit is not None and batch == SUBMIT:
             return self._pop(Kind.SUBMIT, submit)
         assert poll is not None
         self._watched[poll].not_before = float("inf")
@@ -145,18 +155,24 @@ class Schedule(Generic[J]):
         return None if soonest == float("inf") else max(soonest, now)
 
     def _bring_forward(self, now: float) -> None:
+        ripe = []
         while self._later and self._later[0][0] <= now:
-            _, _, job, kind = heapq.heappop(self._later)
-            if self._waiting.get(job) is kind:
+            ripe.append(heapq.heappop(self._later))
+        for _, _, job, kind in reversed(ripe):  # so that the first of them ends up first
+            if self._waits(job, kind):
                 self._lines[kind].appendleft(job)
         while self._later and self._later[0][2] not in self._waiting:
             heapq.heappop(self._later)
 
     def _first(self, kind: Kind) -> J | None:
         line = self._lines[kind]
-        while line and self._waiting.get(line[0]) is not kind:
+        while line and not self._waits(line[0], kind):
             line.popleft()
         return line[0] if line else None
+
+    def _waits(self, job: J, kind: Kind) -> bool:
+        waiting = self._waiting.get(job)
+        return waiting is not None and waiting.kind is kind
 
     def _pop(self, kind: Kind, job: J) -> Choice[J]:
         self._lines[kind].popleft()
@@ -167,6 +183,9 @@ class Schedule(Generic[J]):
         best: J | None = None
         worth = -1.0
         for job, entry in self._watched.items():
-            if entry.not_before <= now and (chance := entry.worth(now)) > worth:
+            if entry.not_before > now:
+                continue
+            chance = entry.worth(now)
+            if best is None or (chance, -entry.seen) > (worth, -self._watched[best].seen):
                 best, worth = job, chance
         return best, worth

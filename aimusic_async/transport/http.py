@@ -17,8 +17,9 @@ from ..settings import Settings
 _LARGEST_ANSWER = 32 * 1024 * 1024
 """Bytes. The notes of a long song are some megabytes of JSON; nothing else comes near."""
 
-_IDLE_CONNECTION = 3.0
-"""Seconds. Servers drop idle connections, many after five: a paid POST must not meet one that is just being closed."""
+_IDLE_CONNECTION = 4.0
+"""Seconds. Servers drop idle connections, many after five: a paid POST must not meet one that is just being closed.
+More than the standard plan's three, so that a busy session keeps its connection."""
 
 # Raised while connecting, when no byte of the request has left.
 _NOT_SENT = (
@@ -64,6 +65,11 @@ class HttpTransport:
         await self._stack.aclose()
 
     @property
+    def tells_when_sent(self) -> bool:
+        """Whether `on_sent` is called: only for a pool of our own, a user's session is not ours to trace."""
+        return self._given is None
+
+    @property
     def http(self) -> aiohttp.ClientSession:
         """The aiohttp session, for what is no API request (files): it holds no key."""
         if self._http is None:
@@ -88,6 +94,9 @@ class HttpTransport:
         self, method: str, path: str, body: Mapping[str, Any] | None, reply_within: float, on_sent: Callable[[], None]
     ) -> Reply:
         connect = self._settings.connect_timeout
+        if self.http.closed:
+            raise NotSent("the aiohttp session that was given is closed")
+        failure: TransportError
         try:
             async with self.http.request(
                 method,
@@ -97,14 +106,18 @@ class HttpTransport:
                 # The connecting has a limit of its own, below the total: so a time-out tells on which side it fell.
                 timeout=aiohttp.ClientTimeout(total=connect + reply_within, connect=connect, sock_connect=connect),
                 allow_redirects=False,  # a redirected POST becomes a GET, and the key might follow to another host
-                trace_request_ctx=on_sent,
+                raise_for_status=False,  # a user's session may have it set: the answer is what we are here for
+                trace_request_ctx=on_sent if self.tells_when_sent else None,
             ) as response:
                 content = await _read(response)
                 return Reply.parse(response.status, content, retry_after=response.headers.get("Retry-After"))
         except _NOT_SENT as error:
             raise NotSent(f"no connection to {self._settings.base_url}: {told(error)}") from error
+        except aiohttp.ClientResponseError as error:
+            failure = TransportError(f"the answer to {method} {path} was lost: {told(error)}")
         except (aiohttp.ClientError, OSError) as error:
             raise TransportError(f"the answer to {method} {path} was lost: {told(error)}") from error
+        raise failure  # out here, so that it does not carry aiohttp's error, which holds our headers and the key
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -54,7 +54,7 @@ class TokenBucket:
     service counts arrivals. So each period (1/`rate` seconds) is longer by `margin` seconds: by default 2 %, and at
     least 0.05. With `margin=0` the bucket is exact to the clock.
 
-    Use one bucket for all sessions of an account, on one event loop.
+    Use one bucket for all sessions of an account. It serves one event loop at a time, and another when that is closed.
     """
 
     def __init__(self, rate: float = STANDARD_RATE, capacity: int = 1, *, margin: float | None = None) -> None:
@@ -69,8 +69,7 @@ class TokenBucket:
         self.capacity: int = int(capacity)
         self.margin: float = max(0.02 / rate, 0.05) if margin is None else margin
         self._level = _Level(period=1 / rate + self.margin, capacity=self.capacity)
-        self._turn = asyncio.Lock()  # its queue is the order of service
-        self._sooner = asyncio.Event()
+        self._bind()
 
     @property
     def period(self) -> float:
@@ -79,7 +78,12 @@ class TokenBucket:
 
     async def acquire(self) -> Token:
         """Wait for the next token, behind those who came before. Cancelling the wait takes none."""
-        clock = asyncio.get_running_loop().time
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._loop is not None and not self._loop.is_closed():
+                raise ConfigurationError("a TokenBucket serves one event loop at a time; this one serves another")
+            self._bind(loop)
+        clock = loop.time
         async with self._turn:
             while (wait := self._level.ready_at() - clock()) > 0:
                 self._sooner.clear()
@@ -87,6 +91,12 @@ class TokenBucket:
                     await self._sooner.wait()
             # No await from here on: a token that was taken is a token that is returned.
             return _Grant(self, self._level.take(clock()))
+
+    def _bind(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Belong to a loop; the level stays, as all loops of a process tell the same time."""
+        self._loop = loop
+        self._turn = asyncio.Lock()  # its queue is the order of service
+        self._sooner = asyncio.Event()
 
     def pause_until(self, moment: float) -> None:
         """Grant nothing before `moment` on the event loop's clock (`loop.time()`); tokens that are out stay valid."""
@@ -159,6 +169,9 @@ class _Level:
 
     def hold(self, taken: _Taken, seconds: float) -> None:
         """Count a token from the moment it was spent, `seconds` after it was taken."""
-        self.full_at += seconds
-        if self.latest == taken.at:
-            self.latest += seconds
+        spent = taken.at + seconds
+        self.latest = max(self.latest, spent)
+        if self.capacity == 1:
+            self.full_at = max(self.full_at, spent + self.period)
+        else:  # which tokens were spent when is not kept: to be safe, all that are out count later
+            self.full_at += seconds

@@ -121,3 +121,19 @@ def test_retry_after_is_kept():
 def test_the_whole_body_is_kept():
     body = {"type": "x", "error": "y", "more": [1]}
     assert refusal(400, body).body == body
+
+
+@pytest.mark.parametrize("words", ["no credit to my name", "my subscription's over", "the queue is full of fools"])
+def test_quoted_lyrics_do_not_decide_the_error(words):
+    text = f"The lyrics contain copyrighted content: '{words}'. Please use original lyrics."
+    assert type(refusal(403, {"type": "forbidden", "error": text})) is ContentRejected
+    assert type(refusal(403, {"type": "forbidden", "error": f"Not allowed: '{words}'."})) is ApiError
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"), [("server_error", ServerError), ("forbidden", ApiError), ("rate_limit", RateLimited)]
+)
+def test_an_error_body_with_http_200_and_no_code_is_one(word, expected):
+    assert type(refusal(200, {"type": word, "error": "oops"})) is expected
+    assert refusal(200, {"type": "something", "error": "oops"}) is None
+    assert refusal(200, {"type": word, "error": "", "data": []}) is None

@@ -197,7 +197,7 @@ REFUSED = [
     ),
     ("empty clip id", sonic.GetBpm, {"clip_id": " "}, "clip_id", "must not be empty", "' '"),
     ("number for a clip id", sonic.GetBpm, {"clip_id": 7}, "clip_id", "must be a string, not int", "7"),
-    ("plain http source", sonic.UploadMusic, {"url": "http://host/a.mp3"}, "url", "https://", "'http://host"),
+    ("no web address", sonic.UploadMusic, {"url": "ftp://host/a.mp3"}, "url", "https:// or http://", "'ftp://host"),
     ("persona name of 80", sonic.CreatePersona, {"clip_id": "c", "name": "n" * 80}, "name", "at most 79", "'nnn"),
     (
         "unknown variation",
@@ -206,6 +206,54 @@ REFUSED = [
         "variation_category",
         "'subtle' or 'normal' or 'high'",
         "'huge'",
+    ),
+    (
+        "webhook to a host that looks like this machine",
+        sonic.StemsFull,
+        {"clip_id": "c", "webhook_url": "http://localhost.evil.example/x"},
+        "webhook_url",
+        "https://",
+        "'http://localhost.evil",
+    ),
+    (
+        "webhook without a host",
+        sonic.StemsFull,
+        {"clip_id": "c", "webhook_url": "https://"},
+        "webhook_url",
+        "https://",
+        "'https",
+    ),
+    (
+        "a start that no float holds",
+        sonic.GetVox,
+        {"clip_id": "c", "vocal_start_s": 10**400},
+        "vocal_start_s",
+        "finite",
+        "1000",
+    ),
+    (
+        "an empty clip id in a list",
+        sonic.Mashup,
+        LYRICS | {"mashup_clip_ids": ["a", " "], "mv": "sonic-v5"},
+        "mashup_clip_ids",
+        "each of which must not be empty",
+        "('a'",
+    ),
+    (
+        "vocals on v3-5",
+        sonic.AddVocals,
+        LYRICS | SOURCE | {"mv": "sonic-v3-5"},
+        "mv",
+        "sonic-v5 or newer",
+        "'sonic-v3-5'",
+    ),
+    (
+        "v4-5-all for create",
+        sonic.CreateMusic,
+        LYRICS | {"mv": "sonic-v4-5-all"},
+        "mv",
+        "not for this operation",
+        "'sonic-v4",
     ),
     (
         "webhook over http",
@@ -325,3 +373,19 @@ def test_a_field_of_a_type_that_cannot_be_sent_is_a_mistake_of_its_author():
 
     with pytest.raises(TypeError, match="when"):
         field_specs(Odd)
+
+
+@pytest.mark.parametrize("start", [tenths / 10 for tenths in range(0, 3000, 7)])
+def test_thirty_seconds_of_voice_are_thirty_wherever_they_start(start):
+    sonic.GetVox(clip_id="c", vocal_start_s=start, vocal_end_s=(start * 10 + 300) / 10)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://host.example/a.mp3", "HTTPS://host.example/a", "https://h.example/a?" + "x" * 5000]
+)
+def test_a_source_may_be_any_public_address(url):
+    assert sonic.UploadMusic(url=url).url == url
+
+
+def test_a_model_for_sample_and_mashup_is_taken_there():
+    sonic.Mashup(mashup_clip_ids=["a", "b"], mv="sonic-v4-5-all", **LYRICS)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aimusic_async import MusicError, ServerError, account, sonic
+from aimusic_async import MusicError, ServerError, account, producer, sonic
 from aimusic_async.api.wire import Reply, TaskState, read_now, read_task, read_task_id
 
 SONG = sonic.CreateMusic(prompt="la", mv="sonic-v5")
@@ -310,3 +310,58 @@ def test_whatever_bytes_come_nothing_but_a_music_error_is_raised(read, body, sta
         read(Reply.parse(status, body))
     except MusicError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize(
+    "body", [{"data": [clip("u", "failed", error_message="too short")]}, {"data": {"state": "failed"}}]
+)
+def test_a_failed_upload_or_voice_is_a_failed_task(body):
+    operation = sonic.UploadMusic if isinstance(body["data"], list) else sonic.CreateVoice
+    assert look(body, operation=operation).state is TaskState.FAILED
+
+
+def test_a_gateway_that_says_error_does_not_fail_the_task():
+    with pytest.raises(ServerError):
+        look({"status": "error", "message": "Bad gateway"}, 502)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"type": "timeout", "error": "Task failed due to timeout. Credits were previously refunded."}, 200),
+        ({"code": 504, "message": "Task failed due to timeout. Credits were previously refunded."}, 504),
+    ],
+)
+def test_a_task_that_timed_out_upstream_is_failed_and_refunded_however_it_is_told(body, status):
+    failed = look(body, status)
+    assert (failed.state, failed.refunded) == (TaskState.FAILED, True)
+
+
+def test_credits_that_were_not_refunded_are_not():
+    body = {"type": "failed", "message": "Too loud. Credits were not refunded."}
+    assert look(body).refunded is False
+
+
+@pytest.mark.parametrize(
+    "early",
+    [
+        {"clip_id": "a", "state": None},
+        {"clip_id": "", "state": "running"},
+        {"state": "succeeded"},
+        {"extended": None, "full": None},
+        {"extended": {}, "full": None},
+    ],
+)
+def test_an_entry_that_is_still_empty_is_still_running(early):
+    assert look({"data": [early, clip("b")]}).state is TaskState.RUNNING
+
+
+def test_the_only_entry_of_a_task_may_lack_its_id():
+    done = look({"status": "SUCCESS", "data": [{"wav_url": "https://h/a.wav"}]}, operation=producer.Download)
+    assert [(one.clip_id, one.wav_url) for one in done.result.clips] == [("t-1", "https://h/a.wav")]
+
+
+@pytest.mark.parametrize("body", [{}, {"type": "server_error", "error": "x"}, {"data": {"avg_bpm": None}}, None])
+def test_a_tempo_without_a_number_is_no_tempo(body):
+    with pytest.raises(ServerError):
+        read_now(sonic.GetBpm(clip_id="c"), reply(body))

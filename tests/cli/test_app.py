@@ -27,7 +27,7 @@ def test_the_version_is_told():
     assert run("--version").output.strip() == f"aimusic-async {aimusic_async.__version__}"
 
 
-@pytest.mark.parametrize("command", ["demo", "sandbox"])
+@pytest.mark.parametrize("command", ["demo", "sandbox", "operations"])
 def test_every_command_has_help_with_an_example(command):
     result = run(command, "--help")
     assert result.exit_code == 0

@@ -28,9 +28,19 @@ def test_waiting_longer_never_lowers_the_chance(since, first, more):
     assert late >= early - 1e-12
 
 
-def test_a_task_far_beyond_its_time_may_be_done_any_moment():
-    assert Duration(90).finished(since=90_000, age=90_015) == 1.0
+def test_a_task_that_has_long_outlived_its_kind_is_not_expected_any_moment():
+    usual = Duration(90)
+    chances = [usual.finished(since=age, age=age + 15) for age in (300, 900, 1_800, 10_000, 10**6)]
+    assert chances == sorted(chances, reverse=True)
+    assert 0 < chances[-1] < chances[0] < 0.4
 
 
-def test_a_task_of_which_nothing_is_known_may_be_done_at_once():
-    assert Duration(0).finished(since=0, age=1) == 1.0
+def test_the_far_end_joins_smoothly():
+    usual = Duration(90)
+    edge = 90 * 2.718281828 ** (5 * usual.sigma)
+    below, above = (usual.finished(since=since, age=since + 60) for since in (edge * 0.999, edge * 1.001))
+    assert below == pytest.approx(above, rel=0.05)
+
+
+def test_a_task_of_which_nothing_is_known_is_given_half_a_minute():
+    assert Duration(0).running(30) == pytest.approx(0.5)

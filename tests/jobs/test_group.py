@@ -214,8 +214,51 @@ async def test_two_groups_share_the_tokens_of_their_session(song):
 
 
 @pytest.mark.looptime
-async def test_a_group_of_a_closed_session_says_so(song):
+async def test_a_group_is_for_its_block_only(song):
     async with MusicSession.sandbox(speed=1) as music:
         group = music.group()
-    with pytest.raises(MusicError, match="not open"):
+        with pytest.raises(MusicError, match="inside its block"):
+            group.submit(song())
+        async with group:
+            pass
+        with pytest.raises(MusicError, match="inside its block"):
+            group.submit(song())
+
+
+@pytest.mark.looptime
+async def test_when_time_is_over_each_job_says_so_also_with_cancel(song):
+    async with Sandbox(Options(durations={"sonic": 500})) as box, MusicSession.sandbox(box) as music:
+        with pytest.raises(ExceptionGroup, match="5 of 5 jobs failed"):
+            async with music.group(timeout=10, on_failure="cancel") as group:
+                for _ in range(5):
+                    group.submit(song())
+
+
+@pytest.mark.looptime
+async def test_an_automatic_key_gives_way_to_the_users_own(song):
+    async with MusicSession.sandbox(speed=1) as music, music.group(on_failure="keep") as group:
+        group.submit(song(), key="sonic.create_music#2")
+        assert group.submit(song()).key == "sonic.create_music#3"
+        group.cancel()
+
+
+@pytest.mark.looptime
+async def test_the_estimate_is_there_before_anything_is_sent(song):
+    async with Sandbox() as box, MusicSession.sandbox(box) as music, music.group(on_failure="keep") as group:
         group.submit(song())
+        group.submit(sonic.StemsFull(clip_id="c"))
+        assert group.estimate() == 60
+        assert group.cancel() == 2
+        await asyncio.sleep(10)
+        assert box.books.requests == []
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("seconds", [0, -5, float("nan"), "600", True])
+async def test_a_senseless_timeout_is_refused_before_anything_is_sent(song, seconds):
+    async with Sandbox() as box, MusicSession.sandbox(box) as music:
+        for use in (lambda: music.group(timeout=seconds), lambda: music.submit(song(), timeout=seconds)):
+            with pytest.raises(ConfigurationError, match="timeout must be"):
+                use()
+        await asyncio.sleep(10)
+        assert box.books.requests == []

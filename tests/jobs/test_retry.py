@@ -3,6 +3,7 @@
 import pytest
 
 from aimusic_async import (
+    ApiError,
     AuthenticationError,
     InsufficientCredits,
     MusicError,
@@ -17,29 +18,39 @@ from aimusic_async.jobs.retry import Again, Doubt, GiveUp, Repeat, after_failure
 
 
 def refused(kind, status):
-    return kind("no", status=status)
+    return kind("no", status=status, body={"error": "no"})
 
 
 TABLE = [
-    # what went wrong, after a paid request, after a free one
-    (refused(RateLimited, 429), Again, Again),
-    (NotSent("no connection"), Again, Again),
-    (TransportError("lost"), Doubt, Again),
-    (refused(ServerError, 500), Doubt, Again),
-    (refused(ServerError, 502), Doubt, Again),
-    (refused(ServerError, 200), Doubt, Again),
-    (refused(NotFound, 400), GiveUp, Again),
-    (refused(ValidationError, 400), GiveUp, GiveUp),
-    (refused(AuthenticationError, 401), GiveUp, GiveUp),
-    (refused(InsufficientCredits, 403), GiveUp, GiveUp),
-    (MusicError("odd"), GiveUp, GiveUp),
+    # what went wrong, after a paid request, after a free one, after a poll
+    (refused(RateLimited, 429), Again, Again, Again),
+    (NotSent("no connection"), Again, Again, Again),
+    (TransportError("lost"), Doubt, Again, Again),
+    (refused(ServerError, 500), Doubt, Again, Again),
+    (refused(ServerError, 502), Doubt, Again, Again),
+    (refused(ServerError, 200), Doubt, Again, Again),
+    (refused(NotFound, 400), GiveUp, Again, Again),
+    (refused(ValidationError, 400), GiveUp, GiveUp, GiveUp),
+    (refused(AuthenticationError, 401), GiveUp, GiveUp, GiveUp),
+    (refused(InsufficientCredits, 403), GiveUp, GiveUp, GiveUp),
+    (refused(ApiError, 408), GiveUp, GiveUp, Again),
+    (ApiError("<html>no</html>", status=403), GiveUp, GiveUp, Again),
+    (MusicError("odd"), GiveUp, GiveUp, GiveUp),
 ]
 
 
-@pytest.mark.parametrize(("error", "paid", "free"), TABLE, ids=lambda value: getattr(value, "__name__", repr(value)))
-def test_a_paid_request_is_sent_again_only_when_it_surely_was_not_taken(error, paid, free):
-    assert type(after_failure(error, Repeat.NEVER, 1)) is paid
+@pytest.mark.parametrize(
+    ("error", "never", "free", "poll"), TABLE, ids=lambda value: getattr(value, "__name__", repr(value))
+)
+def test_a_paid_request_is_sent_again_only_when_it_surely_was_not_taken(error, never, free, poll):
+    assert type(after_failure(error, Repeat.NEVER, 1)) is never
     assert type(after_failure(error, Repeat.FREE, 1)) is free
+    assert type(after_failure(error, Repeat.POLL, 1)) is poll
+
+
+@pytest.mark.parametrize("error", [NotSent("x"), TransportError("x"), refused(ServerError, 502)])
+def test_polls_outlast_any_outage_as_a_paid_task_depends_on_them(error):
+    assert after_failure(error, Repeat.POLL, 10_000) == Again(60.0)
 
 
 def test_refusals_for_speed_are_never_given_up():

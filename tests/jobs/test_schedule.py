@@ -29,27 +29,60 @@ def test_an_empty_schedule_has_nothing_and_never_will():
 
 def test_a_direct_call_goes_before_submits_and_polls():
     schedule = Schedule()
-    schedule.add("song", Kind.SUBMIT)
+    schedule.add("song", Kind.SUBMIT, now=0)
     watched(schedule, "old")
-    schedule.add("call", Kind.CALL)
-    assert taken(schedule, 500) == (Kind.CALL, "call")
+    schedule.add("call", Kind.CALL, now=20)
+    assert taken(schedule, 20) == (Kind.CALL, "call")
+
+
+def test_a_direct_call_goes_first_after_an_idle_time_too():
+    schedule = Schedule()
+    schedule.add("early", Kind.SUBMIT, now=0)
+    assert taken(schedule, 0) == (Kind.SUBMIT, "early")
+    schedule.add("song", Kind.SUBMIT, now=1000)
+    schedule.add("call", Kind.CALL, now=1000)
+    assert taken(schedule, 1000) == (Kind.CALL, "call")
+
+
+def test_several_refused_requests_keep_their_order():
+    schedule = Schedule()
+    schedule.add("c", Kind.SUBMIT, now=0)
+    for name in "ab":
+        schedule.again(name, Kind.SUBMIT, not_before=1)
+    assert [taken(schedule, 2)[1] for _ in "abc"] == ["a", "b", "c"]
+
+
+def test_tasks_that_have_outlived_their_kind_do_not_starve_the_rest():
+    schedule, now, spent = Schedule(), 3000.0, []
+    for number in range(5):
+        watched(schedule, f"stuck {number}", accepted=0)
+        schedule.looked(f"stuck {number}", 2990)
+    for number in range(40):
+        schedule.add(f"song {number}", Kind.SUBMIT, now=now)
+    for _ in range(30):
+        choice = schedule.take(now)
+        spent.append(choice.kind)
+        if choice.kind is Kind.POLL:
+            schedule.looked(choice.job, now)
+        now += 3
+    assert spent.count(Kind.SUBMIT) > 25
 
 
 def test_submits_keep_their_order():
     schedule = Schedule()
     for name in "abc":
-        schedule.add(name, Kind.SUBMIT)
+        schedule.add(name, Kind.SUBMIT, now=0)
     assert [taken(schedule, 0)[1] for _ in "abc"] == ["a", "b", "c"]
 
 
 def test_a_submit_goes_before_an_unlikely_poll_and_after_a_likely_one():
     schedule = Schedule()
     watched(schedule, "running")
-    schedule.add("song", Kind.SUBMIT)
+    schedule.add("song", Kind.SUBMIT, now=0)
     assert USUAL.finished(since=0, age=30) < 0.5
     assert USUAL.finished(since=0, age=250) > 0.9
     assert taken(schedule, 30) == (Kind.SUBMIT, "song")
-    schedule.add("song", Kind.SUBMIT)
+    schedule.add("song", Kind.SUBMIT, now=0)
     assert taken(schedule, 250) == (Kind.POLL, "running")
 
 
@@ -83,7 +116,7 @@ def test_without_a_backlog_no_token_waits_for_a_better_moment():
 def test_a_refused_request_goes_before_all_others_of_its_kind():
     schedule = Schedule()
     for name in "ab":
-        schedule.add(name, Kind.SUBMIT)
+        schedule.add(name, Kind.SUBMIT, now=0)
     assert taken(schedule, 0)[1] == "a"
     schedule.again("a", Kind.SUBMIT, not_before=0)
     assert taken(schedule, 1)[1] == "a"
@@ -93,7 +126,7 @@ def test_a_delayed_request_waits_and_the_others_go_on():
     schedule = Schedule()
     schedule.again("late", Kind.SUBMIT, not_before=10)
     assert schedule.due_at(0) == 10
-    schedule.add("now", Kind.SUBMIT)
+    schedule.add("now", Kind.SUBMIT, now=0)
     assert schedule.due_at(0) == 0
     assert taken(schedule, 0)[1] == "now"
     assert schedule.take(9) is None
@@ -120,7 +153,7 @@ def test_a_dropped_job_is_gone_wherever_it_stood(where):
     schedule = Schedule()
     match where:
         case "line":
-            schedule.add("job", Kind.SUBMIT)
+            schedule.add("job", Kind.SUBMIT, now=0)
         case "later":
             schedule.again("job", Kind.CALL, not_before=5)
         case "watched":
@@ -136,9 +169,9 @@ def test_a_dropped_job_is_gone_wherever_it_stood(where):
 def test_a_stream_of_direct_calls_does_not_starve_a_batch():
     schedule, now, kinds = Schedule(), 0.0, []
     for number in range(50):
-        schedule.add(f"song {number}", Kind.SUBMIT)
+        schedule.add(f"song {number}", Kind.SUBMIT, now=0)
     for number in range(200):
-        schedule.add(f"call {number}", Kind.CALL)
+        schedule.add(f"call {number}", Kind.CALL, now=0)
         kinds.append(schedule.take(now).kind)
         now += 3.0
     share = kinds.count(Kind.SUBMIT) / len(kinds)
@@ -152,7 +185,7 @@ def test_nothing_is_lost_or_done_twice_whatever_happens(seed):
     for number in range(60):
         now += dice.choice([0.0, 1.0, 3.0, 20.0])
         job = f"job {number}"
-        schedule.add(job, dice.choice([Kind.SUBMIT, Kind.CALL]))
+        schedule.add(job, dice.choice([Kind.SUBMIT, Kind.CALL]), now=now)
         waiting.add(job)
         if dice.random() < 0.2:
             gone = dice.choice(sorted(waiting | running))

@@ -1,0 +1,27 @@
+"""`aimusic operations`: the README's table is the classes' own."""
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from aimusic_async.api.operations import operations
+from aimusic_async.cli.operations import markdown, rows, show
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_the_readme_holds_the_table_as_it_is_now():
+    assert markdown() in README.read_text(), "run `aimusic operations` and put its table into the README"
+
+
+def test_there_is_a_row_for_every_operation_without_an_empty_cell():
+    assert len(rows()) == len(operations()) == 41
+    assert all(all(cell for cell in row) for row in rows())
+
+
+def test_on_a_terminal_it_is_a_table():
+    out = io.StringIO()
+    show(Console(file=out, force_terminal=True, width=160))
+    assert "sonic.StemsFull" in out.getvalue()
+    assert "| ---" not in out.getvalue()
