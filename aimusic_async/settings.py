@@ -51,7 +51,8 @@ class Settings:
         api_key: str | None = None,
         base_url: str | None = None,
         poll_interval: float | None = None,
-        speed: float = 1.0,
+        connect_timeout: float = 10.0,
+        stuck_after: float = 3600.0,
         environ: Mapping[str, str] | None = None,
     ) -> Settings:
         """Take what is given, else AIMUSIC_API_KEY and AIMUSIC_BASE_URL, else the service's address.
@@ -67,7 +68,11 @@ class Settings:
             )
         url = base_url or env.get(BASE_URL) or DEFAULT_BASE_URL
         return cls(
-            api_key=key, base_url=url.rstrip("/").removesuffix("/api/v1"), poll_interval=poll_interval, speed=speed
+            api_key=key,
+            base_url=url.rstrip("/").removesuffix("/api/v1"),
+            poll_interval=poll_interval,
+            connect_timeout=connect_timeout,
+            stuck_after=stuck_after,
         )
 
 

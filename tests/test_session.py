@@ -446,18 +446,17 @@ async def test_what_is_prepared_is_asked_for_again_ever_more_seldom_and_not_for_
     fake.script("/sonic/midi", {"code": 200, "data": {"midi_url": None}})
     async with MusicSession("key", fake.url) as music:
         job = music.submit(sonic.GetMidi(clip_id="c"))
-        with pytest.raises(JobTimeout, match=r"still not ready after 3\d{3} seconds .1 credits were charged"):
+        with pytest.raises(JobTimeout, match=r"still not ready after 6\d\d seconds .1 credits were charged"):
             await job
         assert job.state is JobState.DETACHED
     times = fake.times()
-    assert len(times) < 60
-    assert times[-1] - times[-2] > 10 * (times[1] - times[0])
+    assert len(times) < 40
+    assert times[-1] - times[-2] > 4 * (times[1] - times[0])
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize("answer", [{"data": {"midi_url": "Failed to generate MIDI"}}, (403, {"error": "no"})])
-async def test_what_failed_to_be_prepared_is_not_asked_for_again(fake, answer):
-    fake.script("/sonic/midi", answer)
+async def test_what_was_refused_to_be_prepared_is_not_asked_for_again(fake):
+    fake.script("/sonic/midi", (403, {"error": "no"}))
     async with MusicSession("key", fake.url) as music:
         with pytest.raises(MusicError):
             await music.run(sonic.GetMidi(clip_id="c"))

@@ -79,7 +79,7 @@ def refusal(
     code = fields.get("code")
     if status < 300 and isinstance(code, int) and not isinstance(code, bool) and code >= 400:
         status = code
-    if status < 300 and "task_id" not in fields:
+    if status < 300 and not fields.get("task_id"):
         status = _status_inside(fields) or status
     if status < 300:
         return None
@@ -101,7 +101,7 @@ def _status_inside(fields: Mapping[str, Any]) -> int | None:
 
 
 def _kind(status: int, message: str) -> type[ApiError]:
-    lowered = re.sub(r"'.*'", "", message.lower(), flags=re.DOTALL)  # what it quotes is the user's text
+    lowered = re.sub(r": '.*'", "", message.lower(), flags=re.DOTALL)  # what it quotes is the user's text
     for words, kind in _BY_TEXT.get(status, ()):
         if words in lowered:
             return kind

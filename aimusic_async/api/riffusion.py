@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 import attrs
 
 from . import prices
-from .fields import ClipId, SourceUrl, TaskRequest, check_range
+from .fields import ClipId, SourceUrl, check_range
 from .limits import Above, Between, Doc, NotEmpty
 from .request import Answer, Endpoint, Request
 from .results import Song, UploadedClip
@@ -35,7 +35,7 @@ def _create(task_type: str) -> Endpoint:
 
 
 @attrs.frozen(kw_only=True)
-class _Creation(TaskRequest[Song]):
+class _Creation(Request[Song]):
     """Fields of every riffusion creation."""
 
     endpoint: ClassVar[Endpoint] = _create("create_music")

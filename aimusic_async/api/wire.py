@@ -12,16 +12,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import attrs
 from cattrs import Converter
-from cattrs.gen import make_dict_structure_fn
+from cattrs.gen import make_dict_structure_fn, override
 
 from ..errors import ApiError, ServerError
 from .refusals import message_of, refusal
 from .request import Answer, Request
-from .results import FAILED, SUCCEEDED, Clip, Clips, Raw
+from .results import FAILED, SUCCEEDED, AlignedWord, Clip, Clips, Raw
 
 R = TypeVar("R")
 
@@ -125,11 +125,8 @@ def read_now(request: Request[R], reply: Reply) -> R | None:
     data = reply.fields.get("data")
     payload = {**reply.fields, **data} if isinstance(data, dict) else reply.fields
     try:
-        return _reader().structure(payload, request.result_type())
+        return _structure(payload, request.result_type(), reply.fields)
     except _UNREADABLE as error:
-        said = next((text for name, text in payload.items() if name.endswith("_url") and isinstance(text, str)), "")
-        if said.lower().startswith("failed"):  # a sentence stands where the address will be
-            raise ApiError(said, status=reply.status, request=request, body=reply.body) from error
         if repeatable and reply.fields:
             return None
         raise _senseless(request, reply, str(error)) from error
@@ -145,7 +142,8 @@ def read_task(cls: type[Request[R]], task_id: str, reply: Reply) -> Progress[R]:
     timed_out = "data" not in fields and (
         fields.get("type") == "timeout" or (reply.status == 504 and "due to timeout" in reason)
     )
-    if timed_out or fields.get("type") == "failed" or (word in FAILED and reply.status < 300):
+    over = timed_out or fields.get("type") == "failed" or isinstance(fields.get("refund_processed"), bool)
+    if over or (word in FAILED and reply.status < 300):
         return _failed(fields, reason or "the service gave no reason")
     _raise_refusal(cls, reply)
     if word in {"pending", "running"}:
@@ -174,7 +172,7 @@ def _read_data(cls: type[Request[R]], task_id: str, fields: Mapping[str, Any]) -
         return _failed(fields, _maybe_text(one.get("error_message")) or "the service gave no reason")
     if state not in SUCCEEDED:
         return Progress(state=TaskState.RUNNING, raw=fields)
-    return Progress(state=TaskState.SUCCEEDED, result=_reader().structure(one, result_type), raw=fields)
+    return Progress(state=TaskState.SUCCEEDED, result=_structure(one, result_type, fields), raw=fields)
 
 
 def _failed(fields: Mapping[str, Any], reason: str, clips: tuple[Clip, ...] = ()) -> Progress[Any]:
@@ -267,6 +265,12 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def _structure(payload: Mapping[str, Any], cls: type[R], answer: Mapping[str, Any]) -> R:
+    """Make a result of the part of an answer that holds it, and keep the whole answer in `raw`."""
+    result: Any = _reader().structure(payload, cls)
+    return cast("R", attrs.evolve(result, raw=answer))
+
+
 def _needed_number(value: Any) -> float:
     number = _number(value)
     if number is None:
@@ -303,6 +307,9 @@ def _reader() -> Converter:
     reader.register_structure_hook_func(
         lambda kind: not isinstance(kind, type) and kind in exact, lambda value, kind: exact[kind](value)
     )
+
+    empty_too = override(struct_hook=lambda value, _: str(value))
+    reader.register_structure_hook(AlignedWord, make_dict_structure_fn(AlignedWord, reader, word=empty_too))
 
     def with_raw(cls: type) -> Any:
         structure: Any = make_dict_structure_fn(cls, reader, _cattrs_detailed_validation=False)

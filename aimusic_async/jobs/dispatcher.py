@@ -35,7 +35,9 @@ from .schedule import Choice, Kind, Schedule
 _RECOMMENDED_INTERVAL = {"sonic": 15.0}
 _OTHER_INTERVAL = 5.0
 _REPEAT_INTERVAL = 6.0
-"""Seconds between two askings of an operation that has to be asked again until it is ready."""
+"""Seconds between the first two askings of an operation that has to be asked again until it is ready."""
+_READY_WITHIN = 600.0
+"""Seconds after which it is given up: such things take a minute."""
 
 
 class Send(Protocol):
@@ -247,7 +249,7 @@ class Dispatcher:
         waited = now - self._asked_since.setdefault(job, now)
         if result is not None:
             job._succeed(result)
-        elif waited > self._settings.stuck_after:
+        elif waited > min(_READY_WITHIN, self._settings.stuck_after):
             job._fail(JobTimeout(job, f"was still not ready after {waited:.0f} seconds"), JobState.DETACHED)
         else:
             self._requeue(job, max(_REPEAT_INTERVAL, waited / 10))

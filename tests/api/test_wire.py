@@ -224,6 +224,8 @@ def test_notes_and_words_are_read_with_their_times():
     timeline = read_now(sonic.GetLyricsTimeline(clip_id="c"), reply({"data": words}))
     assert timeline.alignment[0].word == "[Verse]\nLanterns "
     assert read_now(sonic.GetLyricsTimeline(clip_id="c"), reply({"data": {"alignment": []}})).alignment == ()
+    silent = {"alignment": [{"word": "", "start_s": 1, "end_s": 1}]}
+    assert read_now(sonic.GetLyricsTimeline(clip_id="c"), reply({"data": silent})).alignment[0].word == ""
 
 
 def test_a_direct_answer_that_lacks_its_result_makes_no_sense():
