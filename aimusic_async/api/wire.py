@@ -7,25 +7,21 @@ a 502). Whatever comes, a function here returns a value or raises a `MusicError`
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 import attrs
 from cattrs import Converter
-from cattrs.gen import make_dict_structure_fn, override
 
 from ..errors import ApiError, ServerError
+from .forgiving import UNREADABLE, maybe_text, number, structure
 from .refusals import message_of, refusal
 from .request import Answer, Request
-from .results import FAILED, SUCCEEDED, AlignedWord, Clip, Clips, Raw
+from .results import FAILED, SUCCEEDED, Clip, Clips
 
 R = TypeVar("R")
-
-_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, IndexError)
 
 
 @attrs.frozen(kw_only=True)
@@ -43,7 +39,7 @@ class Reply:
     @classmethod
     def parse(cls, status: int, body: bytes, *, retry_after: str | None = None) -> Reply:
         """Read an answer's bytes; never fails."""
-        seconds = _number(retry_after)
+        seconds = number(retry_after)
         wait = seconds if seconds is not None and seconds >= 0 else None
         try:
             return cls(status=status, body=json.loads(body), retry_after=wait)
@@ -125,8 +121,8 @@ def read_now(request: Request[R], reply: Reply) -> R | None:
     data = reply.fields.get("data")
     payload = {**reply.fields, **data} if isinstance(data, dict) else reply.fields
     try:
-        return _structure(payload, request.result_type(), reply.fields)
-    except _UNREADABLE as error:
+        return structure(payload, request.result_type(), raw=reply.fields)
+    except UNREADABLE as error:
         if repeatable and reply.fields:
             return None
         raise _senseless(request, reply, str(error)) from error
@@ -142,7 +138,7 @@ def read_task(cls: type[Request[R]], task_id: str, reply: Reply) -> Progress[R]:
     timed_out = "data" not in fields and (
         fields.get("type") == "timeout" or (reply.status == 504 and "due to timeout" in reason)
     )
-    over = timed_out or fields.get("type") == "failed" or isinstance(fields.get("refund_processed"), bool)
+    over = timed_out or fields.get("type") == "failed" or fields.get("refund_processed") is True
     if over or (word in FAILED and reply.status < 300):
         return _failed(fields, reason or "the service gave no reason")
     _raise_refusal(cls, reply)
@@ -150,7 +146,7 @@ def read_task(cls: type[Request[R]], task_id: str, reply: Reply) -> Progress[R]:
         return Progress(state=TaskState.RUNNING, raw=reply.body)
     try:
         return _read_data(cls, task_id, fields)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _senseless(cls, reply, str(error)) from error
 
 
@@ -159,20 +155,18 @@ def _read_data(cls: type[Request[R]], task_id: str, fields: Mapping[str, Any]) -
     data = fields.get("data")
     if issubclass(result_type, Clips):
         items = data if isinstance(data, list) else []
-        if (
-            "data" not in fields and "status" in fields
-        ):  # nuro: one clip, spread over the body, without an id of its own
-            items = [{"clip_id": task_id, "state": fields["status"], **fields}]
+        if "data" not in fields and "status" in fields:
+            items = [fields]  # nuro: one clip, spread over the body, without an id of its own
         return _read_clips(cls, result_type, task_id, fields, items)
     one = data[0] if isinstance(data, list) and data else data
     if not isinstance(one, dict) or not one:
         return Progress(state=TaskState.RUNNING, raw=fields)
     state = str(one.get("state") or "succeeded").lower()  # an entry that says nothing of it is final
     if state in FAILED:
-        return _failed(fields, _maybe_text(one.get("error_message")) or "the service gave no reason")
+        return _failed(fields, maybe_text(one.get("error_message")) or "the service gave no reason")
     if state not in SUCCEEDED:
         return Progress(state=TaskState.RUNNING, raw=fields)
-    return Progress(state=TaskState.SUCCEEDED, result=_structure(one, result_type, fields), raw=fields)
+    return Progress(state=TaskState.SUCCEEDED, result=structure(one, result_type, raw=fields), raw=fields)
 
 
 def _failed(fields: Mapping[str, Any], reason: str, clips: tuple[Clip, ...] = ()) -> Progress[Any]:
@@ -210,14 +204,13 @@ def _read_clips(
 def _read_clip(item: Mapping[str, Any], only_id: str, task: Mapping[str, Any]) -> Clip:
     """Read one entry; one without an id is taken for one that is not final yet, unless it is the task's only one."""
     told = {name: value for name, value in item.items() if value is not None and value != ""}
-    state = _state_of(told, task) if told.get("clip_id") or only_id else "pending"
-    clip: Clip = _reader().structure({"clip_id": only_id or "?", "state": state, **told}, Clip)
-    return clip if told.get("clip_id") or only_id else attrs.evolve(clip, state="pending")
-
-
-def _state_of(item: Mapping[str, Any], task: Mapping[str, Any]) -> str:
-    """Return the state of an entry that does not tell its own: the task's word, else what its audio says."""
-    return str(task.get("status") or ("succeeded" if item.get("audio_url") or item.get("wav_url") else "running"))
+    clip_id = told.setdefault("clip_id", only_id or "?")
+    # An entry may leave its state to the task's word, or to its audio.
+    told.setdefault(
+        "state", task.get("status") or ("succeeded" if told.keys() & {"audio_url", "wav_url"} else "running")
+    )
+    clip = structure(told, Clip, raw=item)
+    return clip if clip_id != "?" else attrs.evolve(clip, state="pending")
 
 
 def _not_ready(reply: Reply) -> bool:
@@ -241,81 +234,3 @@ def _senseless(request: Request[Any] | type[Request[Any]], reply: Reply, why: st
     shown = reply.text or json.dumps(reply.body)[:200]
     message = f"the answer makes no sense ({why}): {shown}"
     return ServerError(message, status=reply.status, request=request, body=reply.body)
-
-
-# --- forgiving readers of single values ------------------------------------------------------------------------------
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str) and value:
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    raise ValueError(f"expected text, found {type(value).__name__}")
-
-
-def _number(value: Any) -> float | None:
-    """Read a number that may be written as text; what is no finite number is absent."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _structure(payload: Mapping[str, Any], cls: type[R], answer: Mapping[str, Any]) -> R:
-    """Make a result of the part of an answer that holds it, and keep the whole answer in `raw`."""
-    result: Any = _reader().structure(payload, cls)
-    return cast("R", attrs.evolve(result, raw=answer))
-
-
-def _needed_number(value: Any) -> float:
-    number = _number(value)
-    if number is None:
-        raise ValueError(f"expected a number, found {type(value).__name__}")
-    return number
-
-
-def _moment(value: Any) -> datetime | None:
-    """Read a time with milliseconds or microseconds; without a zone it is UTC."""
-    try:
-        moment = datetime.fromisoformat(value)
-    except (ValueError, TypeError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _maybe_text(value: Any) -> str | None:
-    return None if value is None or value == "" or isinstance(value, bool | list | dict) else str(value)
-
-
-@cache
-def _reader() -> Converter:
-    reader = Converter(detailed_validation=False)
-    reader.register_structure_hook(str, lambda value, _: _text(value))
-    reader.register_structure_hook(float, lambda value, _: _needed_number(value))
-    reader.register_structure_hook(int, lambda value, _: int(_needed_number(value)))
-    exact: dict[Any, Any] = {
-        Raw: lambda value: value,
-        str | None: _maybe_text,
-        float | None: _number,
-        datetime | None: _moment,
-        bool | None: lambda value: value if isinstance(value, bool) else None,
-    }
-    reader.register_structure_hook_func(
-        lambda kind: not isinstance(kind, type) and kind in exact, lambda value, kind: exact[kind](value)
-    )
-
-    empty_too = override(struct_hook=lambda value, _: str(value))
-    reader.register_structure_hook(AlignedWord, make_dict_structure_fn(AlignedWord, reader, word=empty_too))
-
-    def with_raw(cls: type) -> Any:
-        structure: Any = make_dict_structure_fn(cls, reader, _cattrs_detailed_validation=False)
-        return lambda value, kind: structure({**value, "raw": value}, kind)
-
-    reader.register_structure_hook_factory(
-        lambda kind: attrs.has(kind) and any(field.name == "raw" for field in attrs.fields(kind)), with_raw
-    )
-    return reader

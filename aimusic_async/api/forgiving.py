@@ -1,0 +1,89 @@
+"""Reading values that may be written in many ways: what is absent or odd is None, what must be there raises. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, TypeVar
+
+import attrs
+from cattrs import Converter
+from cattrs.gen import make_dict_structure_fn, override
+
+from .results import AlignedWord, Raw
+
+R = TypeVar("R")
+
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, IndexError)
+"""What `structure` raises when something that must be there is not."""
+
+
+def structure(payload: Mapping[str, Any], cls: type[R], *, raw: Mapping[str, Any]) -> R:
+    """Make a result of the part of an answer that holds it, and keep `raw`, the service's own words, with it."""
+    result: Any = _reader().structure(payload, cls)
+    made: R = attrs.evolve(result, raw=raw)
+    return made
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str) and value:
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError(f"expected text, found {type(value).__name__}")
+
+
+def number(value: Any) -> float | None:
+    """Read a number that may be written as text; what is no finite number is absent."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        read = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return read if math.isfinite(read) else None
+
+
+def _needed_number(value: Any) -> float:
+    read = number(value)
+    if read is None:
+        raise ValueError(f"expected a number, found {type(value).__name__}")
+    return read
+
+
+def _moment(value: Any) -> datetime | None:
+    """Read a time with milliseconds or microseconds; without a zone it is UTC."""
+    try:
+        moment = datetime.fromisoformat(value)
+    except (ValueError, TypeError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def maybe_text(value: Any) -> str | None:
+    """Read a text; what is empty, or no text at all, is absent."""
+    return None if value is None or value == "" or isinstance(value, bool | list | dict) else str(value)
+
+
+@cache
+def _reader() -> Converter:
+    reader = Converter(detailed_validation=False)
+    reader.register_structure_hook(str, lambda value, _: _text(value))
+    reader.register_structure_hook(float, lambda value, _: _needed_number(value))
+    reader.register_structure_hook(int, lambda value, _: int(_needed_number(value)))
+    exact: dict[Any, Any] = {
+        Raw: lambda value: value,
+        str | None: maybe_text,
+        float | None: number,
+        datetime | None: _moment,
+        bool | None: lambda value: value if isinstance(value, bool) else None,
+    }
+    reader.register_structure_hook_func(
+        lambda kind: not isinstance(kind, type) and kind in exact, lambda value, kind: exact[kind](value)
+    )
+
+    empty_too = override(struct_hook=lambda value, _: str(value))
+    reader.register_structure_hook(AlignedWord, make_dict_structure_fn(AlignedWord, reader, word=empty_too))
+    return reader
