@@ -51,7 +51,18 @@ from .errors import (
     ValidationError,
     WebhookError,
 )
-from .events import Event, Events, JobChanged, JobState, Purpose, RequestAnswered, RequestRefused, RequestSent, Stats
+from .events import (
+    Event,
+    Events,
+    JobChanged,
+    JobState,
+    Purpose,
+    RefusedRepeatedly,
+    RequestAnswered,
+    RequestRefused,
+    RequestSent,
+    Stats,
+)
 from .jobs.group import JobGroup
 from .jobs.job import Job
 from .session import MusicSession
@@ -103,6 +114,7 @@ __all__ = [
     "Purpose",
     "RateLimited",
     "RateLimiter",
+    "RefusedRepeatedly",
     "Request",
     "RequestAnswered",
     "RequestRefused",

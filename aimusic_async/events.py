@@ -76,6 +76,13 @@ class RequestRefused:
 
 
 @attrs.frozen
+class RefusedRepeatedly:
+    """The service refused so many times for speed: the limit does not fit the plan, or is shared. Told once."""
+
+    refusals: int
+
+
+@attrs.frozen
 class JobChanged:
     """A job has a new state."""
 
@@ -83,7 +90,7 @@ class JobChanged:
     state: JobState
 
 
-Event: TypeAlias = RequestSent | RequestAnswered | RequestRefused | JobChanged
+Event: TypeAlias = RequestSent | RequestAnswered | RequestRefused | RefusedRepeatedly | JobChanged
 Listener: TypeAlias = Callable[[Event], None]
 
 

@@ -50,6 +50,7 @@ class MusicSession:
         base_url: str | None = None,
         *,
         limiter: RateLimiter | None = None,
+        poll_limiter: RateLimiter | None = None,
         poll_interval: float | None = None,
         http: aiohttp.ClientSession | None = None,
         settings: Settings | None = None,
@@ -57,13 +58,15 @@ class MusicSession:
         """Check the settings; nothing is opened before the session is entered.
 
         `api_key`: else the environment variable AIMUSIC_API_KEY. `base_url`: else AIMUSIC_BASE_URL, else the service.
-        `limiter`: default one request per 3 seconds, the standard plan. `poll_interval`: least seconds between two
+        `limiter`: default one request per 3 seconds, the standard plan. `poll_limiter`: one for polls alone, on a plan
+        that counts submits only; else both share `limiter`. `poll_interval`: least seconds between two
         looks at one task; default as the service recommends (sonic 15, others 5). `http`: an aiohttp session of your
         own, never closed here. `settings`: instead of key, address and interval, with more to set (`Settings.load`).
         Raises `ConfigurationError`.
         """
         self._settings = settings or Settings.load(api_key=api_key, base_url=base_url, poll_interval=poll_interval)
         self._limiter = limiter
+        self._poll_limiter = poll_limiter
         self._given_http = http
         self._stack = AsyncExitStack()
         self._dispatcher: Dispatcher | None = None
@@ -114,7 +117,9 @@ class MusicSession:
         self._transport = await self._stack.enter_async_context(HttpTransport(self._settings, self._given_http))
         clock = Clock(asyncio.get_running_loop(), self._settings.speed)
         limiter = self._limiter or TokenBucket()
-        self._dispatcher = Dispatcher(self._transport, limiter, clock, self.events, self._settings)
+        self._dispatcher = Dispatcher(
+            self._transport, limiter, clock, self.events, self._settings, poll_limiter=self._poll_limiter
+        )
         # One task of its own: so the session may be entered and left in different tasks, as web frameworks do.
         host = asyncio.create_task(self._dispatcher.run(), name="aimusic dispatcher")
         self._stack.push_async_callback(_stop, host)
@@ -147,19 +152,22 @@ class MusicSession:
         `timeout`: seconds from the moment the service accepted a task; then `JobTimeout`. Cancelling cancels the job:
         a task that was sent goes on at the service, unseen. Raises what `Job.result` raises.
         """
-        job = self._open_job(request, self._key(request), timeout, direct=True)
+        job = self.open_job(request, timeout=timeout, direct=True)
         try:
             return await job
         except asyncio.CancelledError:
             job.cancel()
             raise
 
-    def submit(self, request: Request[R], *, timeout: float | None = None, key: str | None = None) -> Job[R]:
+    def submit(
+        self, request: Request[R], *, timeout: float | None = None, key: str | None = None, priority: int = 0
+    ) -> Job[R]:
         """Queue a request and return its job at once; `await` that for the result.
 
-        `timeout`: seconds from the moment the service accepted it. `key`: your name for the job.
+        `timeout`: seconds from the moment the service accepted it. `key`: your name for the job. `priority`: higher
+        ones are sent first, those of one priority in the order in which they came.
         """
-        return self._open_job(request, key if key is not None else self._key(request), timeout)
+        return self.open_job(request, key=key, timeout=timeout, priority=priority)
 
     def attach(
         self, operation: type[Request[R]], task_id: str, *, timeout: float | None = None, key: str | None = None
@@ -173,7 +181,8 @@ class MusicSession:
         if not re.fullmatch(r"[\w:.-]*\w[\w:.-]*", task_id):
             raise InvalidRequest("task_id", "must be the id that the service gave", task_id)
         name = key if key is not None else f"{operation.operation}:{task_id}"
-        _check_timeout(timeout)
+        if timeout is not None:
+            check_positive("timeout", timeout)
         job = Job(self._open, operation, key=name, task_id=task_id, timeout=timeout)
         self._open.attach(job)
         return job
@@ -183,7 +192,8 @@ class MusicSession:
 
         `timeout`: seconds from entering it; what has not ended then ends as `JobTimeout`.
         """
-        _check_timeout(timeout)
+        if timeout is not None:
+            check_positive("timeout", timeout)
         return JobGroup(self, timeout=timeout, on_failure=on_failure)
 
     async def credits(self) -> Credits:
@@ -204,31 +214,26 @@ class MusicSession:
     # --- for groups --------------------------------------------------------------------------------------------------
 
     def open_job(
-        self, request: Request[R], *, key: str, timeout: float | None, watcher: Callable[[Job[Any]], None]
+        self,
+        request: Request[R],
+        *,
+        key: str | None = None,
+        timeout: float | None = None,
+        priority: int = 0,
+        direct: bool = False,
+        watcher: Callable[[Job[Any]], None] | None = None,
     ) -> Job[R]:
-        """See `Opener.open_job`."""
-        return self._open_job(request, key, timeout, watcher=watcher)
+        """See `Opener.open_job`; a `direct` job goes before batch work."""
+        if timeout is not None:
+            check_positive("timeout", timeout)
+        name = key if key is not None else f"{request.operation}#{next(self._numbers)}"
+        job = Job(self._open, type(request), key=name, request=request, timeout=timeout, watcher=watcher)
+        self._open.submit(job, direct=direct, priority=priority)
+        return job
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
         """See `Opener.call_later`."""
         return self._open.call_later(seconds, callback)
-
-    def _open_job(
-        self,
-        request: Request[R],
-        key: str,
-        timeout: float | None,
-        *,
-        direct: bool = False,
-        watcher: Callable[[Job[Any]], None] | None = None,
-    ) -> Job[R]:
-        _check_timeout(timeout)
-        job = Job(self._open, type(request), key=key, request=request, timeout=timeout, watcher=watcher)
-        self._open.submit(job, direct=direct)
-        return job
-
-    def _key(self, request: Request[Any]) -> str:
-        return f"{request.operation}#{next(self._numbers)}"
 
     @property
     def _open(self) -> Dispatcher:
@@ -244,11 +249,6 @@ async def _stop(host: asyncio.Task[None]) -> None:
         await asyncio.wait([host])  # unlike `await host` it leaves our own cancellation and the host's apart
     if not host.cancelled() and (error := host.exception()) is not None:
         raise error
-
-
-def _check_timeout(seconds: float | None) -> None:
-    if seconds is not None:
-        check_positive("timeout", seconds)
 
 
 def _warn(jobs: tuple[Job[Any], ...]) -> None:

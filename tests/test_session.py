@@ -16,6 +16,7 @@ from aimusic_async import (
     MusicError,
     MusicSession,
     NotSent,
+    RefusedRepeatedly,
     Song,
     SubmissionUnknown,
     TokenBucket,
@@ -586,3 +587,37 @@ async def test_a_closed_session_cannot_download(tmp_path):
         pass
     with pytest.raises(MusicError, match="not open"):
         await music.download(Song(task_id="t", clips=()), tmp_path)
+
+
+@pytest.mark.looptime
+async def test_a_higher_priority_is_sent_first(song):
+    async with Sandbox() as box, MusicSession.sandbox(box) as music:
+        async with music.group(on_failure="keep") as group:
+            for title, priority in (("last", -1), ("middle", 0), ("first", 1)):
+                group.submit(song(title=title), priority=priority)
+        assert [entry.body["title"] for entry in box.books.taken()] == ["first", "middle", "last"]
+
+
+@pytest.mark.looptime
+async def test_on_a_plan_that_counts_submits_only_polls_have_a_limiter_of_their_own(song):
+    async with Sandbox(Options(count="posts", durations={"sonic": 30})) as box:
+        for polls in (None, TokenBucket(1.0)):
+            started = now()
+            async with MusicSession(box.key, box.url, poll_limiter=polls) as music, music.group() as group:
+                for _ in range(40):
+                    group.submit(song())
+            if polls is None:
+                shared = now() - started
+        assert now() - started < 0.8 * shared
+        assert box.books.refusals == []
+
+
+@pytest.mark.looptime
+async def test_a_limit_that_does_not_fit_is_told_once(fake, caplog):
+    fake.script("/get-credits", *[(429, {"type": "rate_limit"})] * 6, {"credits": 1})
+    told = []
+    async with MusicSession("key", fake.url) as music:
+        music.events.listen(lambda event: told.append(event) if isinstance(event, RefusedRepeatedly) else None)
+        await music.credits()
+    assert told == [RefusedRepeatedly(3)]
+    assert caplog.text.count("does another program use the same key?") == 1

@@ -58,7 +58,7 @@ __all__ = [
 ]
 
 
-def _task(path: str, task_type: str | None = None, *, typical: float = 90.0, reply_within: float = 60.0) -> Endpoint:
+def _task(path: str, task_type: str | None = None, *, typical: float = 75.0, reply_within: float = 60.0) -> Endpoint:
     fixed: Mapping[str, str] = {"task_type": task_type} if task_type else {}
     return Endpoint(path=path, fixed=fixed, typical=typical, reply_within=reply_within)
 

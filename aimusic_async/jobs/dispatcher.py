@@ -8,8 +8,10 @@ from functools import partial
 from typing import Any, Protocol
 
 import anyio
+from anyio.abc import TaskGroup
 
-from ..api.request import Answer, Endpoint
+from ..api.models import canonical
+from ..api.request import Answer
 from ..api.wire import Progress, Reply, TaskState, read_now, read_task, read_task_id
 from ..errors import (
     JobCancelled,
@@ -22,15 +24,25 @@ from ..errors import (
     SubmissionUnknown,
     TransportError,
 )
-from ..events import Events, JobChanged, JobState, Purpose, RequestAnswered, RequestRefused, RequestSent, logger
+from ..events import (
+    Events,
+    JobChanged,
+    JobState,
+    Purpose,
+    RefusedRepeatedly,
+    RequestAnswered,
+    RequestRefused,
+    RequestSent,
+    logger,
+)
 from ..settings import Settings
 from ..transport.http import HttpTransport
 from ..transport.limiter import RateLimiter, Token
 from .clock import Clock
-from .durations import Duration
+from .durations import TaskKind
 from .job import Job
 from .retry import Again, Doubt, GiveUp, Repeat, after_failure, pause
-from .schedule import Choice, Kind, Schedule
+from .schedule import EVERYTHING, Choice, Kind, Schedule
 
 _RECOMMENDED_INTERVAL = {"sonic": 15.0}
 _OTHER_INTERVAL = 5.0
@@ -38,6 +50,11 @@ _REPEAT_INTERVAL = 6.0
 """Seconds between the first two askings of an operation that has to be asked again until it is ready."""
 _READY_WITHIN = 600.0
 """Seconds after which it is given up: such things take a minute."""
+
+
+_REPEATEDLY = 3
+"""Refusals for speed after which it is told that the limit does not fit."""
+_POLLS = frozenset({Kind.POLL})
 
 
 class Send(Protocol):
@@ -52,17 +69,26 @@ class Dispatcher:
     """Works on the jobs of one session. `run` is its loop; everything else may be called from the loop's thread."""
 
     def __init__(
-        self, transport: HttpTransport, limiter: RateLimiter, clock: Clock, events: Events, settings: Settings
+        self,
+        transport: HttpTransport,
+        limiter: RateLimiter,
+        clock: Clock,
+        events: Events,
+        settings: Settings,
+        *,
+        poll_limiter: RateLimiter | None = None,
     ) -> None:
         self._transport = transport
         self._limiter = limiter
+        self._poll_limiter = poll_limiter
         self._clock = clock
         self._events = events
         self._settings = settings
         self._schedule: Schedule[Job[Any]] = Schedule()
         self._kinds: dict[Job[Any], Kind] = {}  # the jobs that have not ended, and as what they were queued
         self._tries: dict[Job[Any], int] = {}
-        self._refusals = 0
+        self._refusals = 0  # in a row
+        self._incidents = 0  # since the session was opened
         self._news = asyncio.Event()
         self._closing = False
         self._posts: set[anyio.CancelScope] = set()  # under way, each shielded from cancelling
@@ -72,11 +98,11 @@ class Dispatcher:
 
     # --- what jobs and sessions call -----------------------------------------------------------------------------
 
-    def submit(self, job: Job[Any], *, direct: bool) -> None:
-        """Queue a job; a `direct` one goes before batch work."""
+    def submit(self, job: Job[Any], *, direct: bool, priority: int = 0) -> None:
+        """Queue a job; a `direct` one goes before batch work, one of a higher `priority` before others of its kind."""
         self._check_running()
         self._kinds[job] = Kind.CALL if direct else Kind.SUBMIT
-        self._schedule.add(job, self._kinds[job], now=self._clock.now())
+        self._schedule.add(job, self._kinds[job], now=self._clock.now(), priority=priority)
         self.changed(job)
         self._news.set()
 
@@ -84,8 +110,7 @@ class Dispatcher:
         """Watch a job that the service already has; the first look is due at once."""
         self._check_running()
         self._kinds[job] = Kind.SUBMIT
-        self._watch(job)
-        self._schedule.look_now(job)
+        self._schedule.attach(job, self._task_kind(job), now=self._clock.now(), interval=self._interval(job))
         job._start_timer()
         self.changed(job)
         self._news.set()
@@ -142,35 +167,43 @@ class Dispatcher:
         """Spend tokens until cancelled. If it breaks, every open job ends with the error."""
         try:
             async with anyio.create_task_group() as requests:
-                while True:
-                    await self._until_due()
-                    token = await self._limiter.acquire()
-                    # The token is bound only here: what was best when the waiting began may not be any more.
-                    choice = None if self._closing else self._schedule.take(self._clock.now())
-                    if choice is None:
-                        token.give_back()
-                    else:
-                        left = asyncio.Event()
-                        requests.start_soon(self._perform, choice, token, left)
-                        if self._transport.tells_when_sent:
-                            # While one is still connecting, nobody knows from when the next period counts.
-                            await left.wait()
+                if self._poll_limiter is None:
+                    await self._spend(self._limiter, EVERYTHING, requests)
+                else:
+                    requests.start_soon(self._spend, self._poll_limiter, _POLLS, requests)
+                    await self._spend(self._limiter, EVERYTHING - _POLLS, requests)
         except Exception as error:
             self._give_up(partial(_broken, error=error))
             raise
         finally:
             self._give_up(JobCancelled)  # none are left, but when the whole loop was cancelled
 
+    async def _spend(self, limiter: RateLimiter, kinds: frozenset[Kind], requests: TaskGroup) -> None:
+        """Spend the tokens of one limiter on requests of some kinds, for ever."""
+        while True:
+            await self._until_due(kinds)
+            token = await limiter.acquire()
+            # The token is bound only here: what was best when the waiting began may not be any more.
+            choice = None if self._closing else self._schedule.take(self._clock.now(), kinds)
+            if choice is None:
+                token.give_back()
+                continue
+            left = asyncio.Event()
+            requests.start_soon(self._perform, choice, token, left)
+            if self._transport.tells_when_sent:
+                # While one is still connecting, nobody knows from when the next period counts.
+                await left.wait()
+
     def _give_up(self, error_for: Callable[[Job[Any]], MusicError]) -> None:
         self._closing = True
         for job in self.open_jobs():
             self._break_off(job, error_for(job))
 
-    async def _until_due(self) -> None:
+    async def _until_due(self, kinds: frozenset[Kind]) -> None:
         while True:
             self._news.clear()
             now = self._clock.now()
-            due = None if self._closing else self._schedule.due_at(now)
+            due = None if self._closing else self._schedule.due_at(now, kinds)
             if due is not None and due <= now:
                 return
             # A wait shorter than the loop's timers would spin.
@@ -238,7 +271,8 @@ class Dispatcher:
         if job._ending is not None:
             job._fail(job._ending, JobState.DETACHED)
         elif not job.done():  # a listener may have cancelled it
-            self._watch(job)
+            kind, interval = self._task_kind(job), self._interval(job)
+            self._schedule.watch(job, kind, now=self._clock.now(), interval=interval, timeout=job.timeout)
 
     def _answered(self, job: Job[Any], result: object | None) -> None:
         assert job.request is not None
@@ -295,7 +329,7 @@ class Dispatcher:
         now = self._clock.now()
         match progress.state:
             case TaskState.SUCCEEDED:
-                self._schedule.drop(job)
+                self._schedule.finished(job, now)
                 job._succeed(progress.result)
             case TaskState.FAILED:
                 self._schedule.drop(job)
@@ -353,21 +387,30 @@ class Dispatcher:
 
     def _pause(self, job: Job[Any], error: RateLimited) -> None:
         now = self._clock.now()
-        if now >= self._paused_until:  # several refused at once are one incident
-            self._refusals += 1
+        new = now >= self._paused_until  # several refused at once are one incident
+        self._refusals += new
+        self._incidents += new
         seconds = pause(error.retry_after, self._refusals)
         self._paused_until = max(self._paused_until, now + seconds)
-        self._limiter.pause_until(self._clock.loop.time() + self._clock.real(seconds))
+        for limiter in filter(None, (self._limiter, self._poll_limiter)):
+            limiter.pause_until(self._clock.loop.time() + self._clock.real(seconds))
         self._events.emit(RequestRefused(job, seconds))
+        if new and self._incidents == _REPEATEDLY:
+            logger.warning(
+                "the service refused requests %d times for coming too fast: is the plan's limit lower than the "
+                "limiter's, or does another program use the same key?",
+                self._incidents,
+            )
+            self._events.emit(RefusedRepeatedly(self._incidents))
 
-    def _watch(self, job: Job[Any]) -> None:
-        endpoint = job.operation.endpoint
-        self._schedule.watch(
-            job, accepted=self._clock.now(), interval=self._interval(endpoint), duration=Duration(endpoint.typical)
-        )
+    def _task_kind(self, job: Job[Any]) -> TaskKind:
+        model = getattr(job.request, "mv", None)
+        name = f"{job.operation.operation} {canonical(model)}" if isinstance(model, str) else job.operation.operation
+        return TaskKind(name, job.operation.endpoint.typical)
 
-    def _interval(self, endpoint: Endpoint) -> float:
-        return self._settings.poll_interval or _RECOMMENDED_INTERVAL.get(endpoint.platform, _OTHER_INTERVAL)
+    def _interval(self, job: Job[Any]) -> float:
+        platform = job.operation.endpoint.platform
+        return self._settings.poll_interval or _RECOMMENDED_INTERVAL.get(platform, _OTHER_INTERVAL)
 
 
 def _given_up(job: Job[Any]) -> JobState:

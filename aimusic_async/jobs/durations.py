@@ -1,17 +1,37 @@
-"""How long tasks take: the chance that one has finished since it was last looked at. Pure, no clock of its own."""
+"""How long tasks take: a guess for each kind of task, sharpened by every look at one. Pure, no clock of its own.
+
+A look tells only on which side of a moment a task ended: it still ran, or it had finished some time since the look
+before. So what is learned from are chances, not durations: `Durations` weighs a grid of log-normal distributions by how
+well each foretold the looks, and uses their mean.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from statistics import NormalDist
+from typing import Any
 
 import attrs
 
-_SPREAD = 0.5
-"""Sigma of the logarithm: one task in six takes less than 0.6 of the usual time, one in six more than 1.65 of it."""
-
+_STANDARD = NormalDist()
+_FAR = 5.0
+"""Sigmas beyond the median from which chances are too small to divide."""
 
 _UNKNOWN = 30.0
 """Seconds: the median that is taken for a kind of task of which nothing is known."""
+
+_MEDIANS = tuple(step * 0.15 for step in range(-9, 10))
+"""Logarithms of the medians of the grid, relative to the prior's: a quarter of it to four times as much."""
+_SIGMAS = (0.2, 0.3, 0.4, 0.5, 0.7)
+_SPREAD = 0.3
+"""How far the prior's median may be off: sigma of its logarithm."""
+_SIGMA, _SIGMA_SPREAD = 0.4, 0.25
+"""How much tasks of one kind differ: the prior's guess, and sigma of its logarithm."""
+_MEMORY = 0.985
+"""Share of what was learned that each finished task leaves in force: some seventy tasks are remembered."""
+_LEAST = 1e-9
+"""No look is taken for less likely: one odd task must not outweigh all others."""
 
 
 @attrs.frozen
@@ -19,7 +39,7 @@ class Duration:
     """A log-normal guess at a task's duration: half are done after `median` seconds."""
 
     median: float
-    sigma: float = _SPREAD
+    sigma: float = _SIGMA
 
     def running(self, age: float) -> float:
         """Return the chance that a task still runs at `age` seconds."""
@@ -35,12 +55,102 @@ class Duration:
         early, late = self._deviations(since), self._deviations(age)
         if early < _FAR:
             return 1.0 - self.running(age) / self.running(since)
-        # So far out both chances are too small to divide; their quotient is known all the same.
         return 1.0 - math.exp((early * early - late * late) / 2) * early / late
+
+    def age_at(self, chance: float, *, since: float) -> float:
+        """Return the age at which a task that ran at the age of `since` is done with this `chance`, below 1."""
+        left = self.running(since) * (1.0 - chance)
+        if left < 1e-6:
+            return since * 1.5
+        return self.median * math.exp(-self.sigma * _STANDARD.inv_cdf(left))
 
     def _deviations(self, age: float) -> float:
         """How many sigmas an age lies beyond the median."""
-        return (math.log(age) - math.log(self.median or _UNKNOWN)) / self.sigma if age > 0 else -math.inf
+        return (math.log(age) - math.log(self.median)) / self.sigma if age > 0 else -math.inf
 
 
-_FAR = 5.0
+@attrs.frozen
+class TaskKind:
+    """Tasks that take about the same time: an operation and a model."""
+
+    name: str
+    typical: float
+    """Seconds that such a task usually takes, as far as the documentation tells: the prior."""
+
+
+class Durations:
+    """What is known of each kind of task. `to_plain` and `from_plain` carry it from one process to the next."""
+
+    def __init__(self) -> None:
+        self._learned: dict[TaskKind, _Learned] = {}
+
+    def of(self, kind: TaskKind) -> Duration:
+        """Return the guess for a kind, as of now."""
+        return self._about(kind).guess
+
+    def seen_any(self, kind: TaskKind) -> bool:
+        """Whether a task of this kind was ever seen to finish."""
+        return self._about(kind).finished > 0
+
+    def look(self, kind: TaskKind, *, since: float, age: float, finished: bool) -> None:
+        """Learn from a look at the age of `age`, the one before (or the start) being at the age of `since`."""
+        if age > since:
+            self._about(kind).look(since, age, finished=finished)
+
+    def to_plain(self) -> list[dict[str, Any]]:
+        """Return what was learned, as JSON can hold it."""
+        return [
+            {"kind": kind.name, "typical": kind.typical, "finished": about.finished, "weights": list(about.evidence)}
+            for kind, about in self._learned.items()
+        ]
+
+    @classmethod
+    def from_plain(cls, plain: list[Mapping[str, Any]]) -> Durations:
+        """Know again what `to_plain` wrote down; what does not fit (another version's) is left out."""
+        durations = cls()
+        for entry in plain:
+            weights = [float(weight) for weight in entry.get("weights", ())]
+            if len(weights) == len(_MEDIANS) * len(_SIGMAS) and all(map(math.isfinite, weights)):
+                kind = TaskKind(str(entry["kind"]), float(entry["typical"]))
+                durations._learned[kind] = _Learned(kind, evidence=weights, finished=int(entry["finished"]))
+        return durations
+
+    def _about(self, kind: TaskKind) -> _Learned:
+        if kind not in self._learned:
+            self._learned[kind] = _Learned(kind)
+        return self._learned[kind]
+
+
+class _Learned:
+    """The grid of one kind: candidates, the evidence for each (log-likelihood), and the guess that follows."""
+
+    def __init__(self, kind: TaskKind, *, evidence: list[float] | None = None, finished: int = 0) -> None:
+        typical = math.log(kind.typical or _UNKNOWN)
+        self._grid = [(typical + median, sigma) for median in _MEDIANS for sigma in _SIGMAS]
+        self._prior = [_log_prior(median, sigma) for median in _MEDIANS for sigma in _SIGMAS]
+        self._candidates = [Duration(math.exp(mu), sigma) for mu, sigma in self._grid]
+        self.evidence = evidence or [0.0] * len(self._grid)
+        self.finished = finished
+        self.guess = self._mean()
+
+    def look(self, since: float, age: float, *, finished: bool) -> None:
+        memory = _MEMORY if finished else 1.0  # a task's looks belong together: they fade together
+        for index, candidate in enumerate(self._candidates):
+            done = candidate.finished(since=since, age=age)
+            chance = done if finished else 1.0 - done
+            self.evidence[index] = self.evidence[index] * memory + math.log(max(chance, _LEAST))
+        self.finished += finished
+        self.guess = self._mean()
+
+    def _mean(self) -> Duration:
+        logs = [prior + evidence for prior, evidence in zip(self._prior, self.evidence, strict=True)]
+        most = max(logs)
+        weights = [math.exp(log - most) for log in logs]
+        total = sum(weights)
+        mu = sum(weight * mu for weight, (mu, _) in zip(weights, self._grid, strict=True)) / total
+        square = sum(weight * sigma**2 for weight, (_, sigma) in zip(weights, self._grid, strict=True)) / total
+        return Duration(math.exp(mu), math.sqrt(square))
+
+
+def _log_prior(median: float, sigma: float) -> float:
+    return -0.5 * (median / _SPREAD) ** 2 - 0.5 * (math.log(sigma / _SIGMA) / _SIGMA_SPREAD) ** 2

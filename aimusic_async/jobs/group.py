@@ -21,7 +21,13 @@ class Opener(Protocol):
     """Who makes and queues the jobs; in practice the session."""
 
     def open_job(
-        self, request: Request[R], *, key: str, timeout: float | None, watcher: Callable[[Job[Any]], None]
+        self,
+        request: Request[R],
+        *,
+        key: str,
+        timeout: float | None,
+        priority: int,
+        watcher: Callable[[Job[Any]], None],
     ) -> Job[R]:
         """Queue a request as a job whose end `watcher` is told."""
         ...
@@ -67,18 +73,21 @@ class JobGroup:
         """Return the job of that key."""
         return self._jobs[key]
 
-    def submit(self, request: Request[R], *, timeout: float | None = None, key: str | None = None) -> Job[R]:
+    def submit(
+        self, request: Request[R], *, timeout: float | None = None, key: str | None = None, priority: int = 0
+    ) -> Job[R]:
         """Queue a request and return its job at once.
 
         `timeout`: seconds from the moment the service accepted it. `key`: your name for it, unique in the group;
-        otherwise the operation and a number. Raises `ConfigurationError` for a key that is taken.
+        otherwise the operation and a number. `priority`: higher ones are sent first. Raises `ConfigurationError` for a
+        key that is taken.
         """
         if not self._inside:
             raise MusicError("submit to a group inside its block: `async with music.group() as group:`")
         name = key if key is not None else self._free_key(request)
         if name in self._jobs:
             raise ConfigurationError(f"the group has a job with the key {name!r} already")
-        job = self._opener.open_job(request, key=name, timeout=timeout, watcher=self._job_ended)
+        job = self._opener.open_job(request, key=name, timeout=timeout, priority=priority, watcher=self._job_ended)
         self._jobs[name] = job
         if self._expired:
             job._run_out()

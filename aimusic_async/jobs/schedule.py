@@ -2,32 +2,43 @@
 
 Every candidate has a worth, and the greatest gets the token:
 
-- a direct call, for which somebody waits: `CALL`; batch work that got no token for long gains on it;
-- a poll: the chance that the task has finished since it was last looked at;
-- a submit: `SUBMIT`, so it goes before a poll that is unlikely to hit, and after one that is likely to.
+- a submit is worth 1;
+- a poll is worth the chance that it hits, against the chance that is `SURE` enough: a poll that misses delays everybody
+  behind it, one that waits delays only its own song. So with a backlog, polls wait until they are nearly sure to hit;
+- a poll of a task whose time is nearly over is worth `URGENT`: else it might end unseen;
+- a direct call, for which somebody waits, is worth `CALL`; batch work that got no token for long gains on it.
 
 With nothing to submit, tokens are free, and the likeliest poll goes as soon as its interval lets it.
+Every step costs O(log n) in the number of jobs; nothing ticks.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-from collections import deque
 from collections.abc import Hashable
 from enum import Enum
 from typing import Generic, TypeVar
 
 import attrs
 
-from .durations import Duration
+from .durations import Durations, TaskKind
 
 J = TypeVar("J", bound=Hashable)
 
 CALL = 2.0
-SUBMIT = 0.6
+SURE = 0.94
+"""Chance from which a poll goes before a submit."""
+CURIOUS = 0.8
+"""The same, as long as no task of its kind was seen to finish: the first song comes early, and teaches."""
+URGENT = 1.5
+LAST_LOOK = 10.0
+"""Seconds before a task's deadline from which a last look at it is urgent."""
 PATIENCE = 20.0
-"""Seconds without a token after which batch work is worth as much more as a sure poll."""
+"""Seconds without a token after which batch work is worth as much more as a submit."""
+_REFUSED = float("-inf")
+"""Rank of a request that was refused: before all others."""
+_NEVER = float("inf")
 
 
 class Kind(Enum):
@@ -38,6 +49,9 @@ class Kind(Enum):
     POLL = "poll"
 
 
+EVERYTHING = frozenset(Kind)
+
+
 @attrs.frozen
 class Choice(Generic[J]):
     """What to do with a token."""
@@ -46,146 +60,230 @@ class Choice(Generic[J]):
     job: J
 
 
-@attrs.frozen
+@attrs.define
 class _Waiting:
-    """What waits for a token, and since when."""
+    """What waits for a token: a call or a submit."""
 
     kind: Kind
     since: float
+    place: int
+    """Number of its entry in a queue; entries with other numbers are out of date."""
 
 
 @attrs.define
 class _Watched:
-    """A task that runs, and when it may be looked at again."""
+    """A task that runs."""
 
+    kind: TaskKind
     accepted: float
     interval: float
-    duration: Duration
+    age_known: bool
     seen: float
     """When it was last known to run."""
-    not_before: float
+    due: float
+    """From when on it may be looked at."""
+    deadline: float = _NEVER
+    place: int = 0
 
-    def worth(self, now: float) -> float:
-        return self.duration.finished(since=self.seen - self.accepted, age=now - self.accepted)
+
+@attrs.define
+class _Due(Generic[J]):
+    """Tasks of one kind that may be looked at, the likeliest of each heap on top."""
+
+    fresh: list[tuple[float, int, J]] = attrs.field(factory=list)
+    """Not looked at yet: the oldest is the likeliest."""
+    looked: list[tuple[float, int, J]] = attrs.field(factory=list)
+    """Looked at: by when they are as likely done as not."""
 
 
 class Schedule(Generic[J]):
     """Keeps what waits for a token. Times are seconds on one clock, which the caller reads."""
 
-    def __init__(self) -> None:
-        self._lines: dict[Kind, deque[J]] = {Kind.CALL: deque(), Kind.SUBMIT: deque()}
+    def __init__(self, durations: Durations | None = None) -> None:
+        self.durations = durations or Durations()
+        self._places = itertools.count()
+        self._lines: dict[Kind, list[tuple[float, int, J]]] = {Kind.CALL: [], Kind.SUBMIT: []}
         self._waiting: dict[J, _Waiting] = {}
-        self._later: list[tuple[float, int, J, Kind]] = []
-        self._count = itertools.count()
+        self._later: list[tuple[float, int, J]] = []
         self._watched: dict[J, _Watched] = {}
-        self._batch_served = float("-inf")
+        self._resting: list[tuple[float, int, J]] = []
+        self._due: dict[TaskKind, _Due[J]] = {}
+        self._deadlines: list[tuple[float, int, J]] = []
+        self._batch_served = -_NEVER
 
-    def add(self, job: J, kind: Kind, *, now: float) -> None:
-        """Queue a direct call or a submit, behind those that are there."""
-        self._waiting[job] = _Waiting(kind, since=now)
-        self._lines[kind].append(job)
+    # --- calls and submits -----------------------------------------------------------------------------------------
+
+    def add(self, job: J, kind: Kind, *, now: float, priority: int = 0) -> None:
+        """Queue a direct call or a submit: before those of a lower `priority`, behind the others."""
+        self._waiting[job] = _Waiting(kind, since=now, place=next(self._places))
+        heapq.heappush(self._lines[kind], (-priority, self._waiting[job].place, job))
 
     def again(self, job: J, kind: Kind, *, not_before: float) -> None:
         """Queue a refused or unsent request once more: before all others of its kind, from `not_before` on."""
-        self._waiting[job] = _Waiting(kind, since=not_before)
-        heapq.heappush(self._later, (not_before, next(self._count), job, kind))
+        self._waiting[job] = _Waiting(kind, since=not_before, place=next(self._places))
+        heapq.heappush(self._later, (not_before, self._waiting[job].place, job))
 
-    def watch(self, job: J, *, accepted: float, interval: float, duration: Duration) -> None:
-        """Poll a task from now on: first after `interval` seconds, and never sooner than that after a look."""
-        self._watched[job] = _Watched(accepted, interval, duration, seen=accepted, not_before=accepted + interval)
+    # --- tasks that run --------------------------------------------------------------------------------------------
 
-    def look_now(self, job: J) -> None:
-        """Let the next look at a watched task come at once: its age is not known (it was attached)."""
-        self._watched[job].not_before = self._watched[job].accepted
+    def watch(self, job: J, kind: TaskKind, *, now: float, interval: float, timeout: float | None = None) -> None:
+        """Poll a task that was accepted `now`: first after `interval` seconds, and so long after each look.
+
+        `timeout`: seconds from now after which its owner gives it up; it is looked at once more shortly before.
+        """
+        task = _Watched(kind, now, interval, age_known=True, seen=now, due=now + interval)
+        if timeout is not None:
+            task.deadline = now + timeout
+            heapq.heappush(self._deadlines, (task.deadline - LAST_LOOK, next(self._places), job))
+        self._rest(job, task)
+
+    def attach(self, job: J, kind: TaskKind, *, now: float, interval: float) -> None:
+        """Poll a task of which nobody knows how long it has been running; the first look is due at once."""
+        self._rest(job, _Watched(kind, now, interval, age_known=False, seen=now, due=now))
 
     def looked(self, job: J, now: float) -> None:
         """Say that a look found the task running; the next one is due after its interval."""
         if entry := self._watched.get(job):
-            entry.seen = now
-            entry.not_before = now + entry.interval
+            self._learn(entry, now, finished=False)
+            entry.seen, entry.due = now, now + entry.interval
+            self._rest(job, entry)
 
     def not_looked(self, job: J, *, not_before: float) -> None:
         """Say that a look failed and told nothing; the next one is due from `not_before` on."""
         if entry := self._watched.get(job):
-            entry.not_before = not_before
+            entry.due = not_before
+            self._rest(job, entry)
+
+    def finished(self, job: J, now: float) -> None:
+        """Say that a look found the task finished, and forget it."""
+        if entry := self._watched.pop(job, None):
+            self._learn(entry, now, finished=True)
 
     def age(self, job: J, now: float) -> float:
-        """Return for how many seconds a watched task has been running."""
+        """Return for how many seconds a task has been watched."""
         return now - self._watched[job].accepted
 
     def drop(self, job: J) -> None:
-        """Forget a job wherever it stands."""
-        self._waiting.pop(job, None)  # its place in a line is skipped when it comes up
+        """Forget a job wherever it stands; its places in the queues are skipped when they come up."""
+        self._waiting.pop(job, None)
         self._watched.pop(job, None)
 
-    def take(self, now: float) -> Choice[J] | None:
-        """Return what is worth most at `now`, and take it out; None when nothing is due.
+    # --- what next -------------------------------------------------------------------------------------------------
 
-        A polled job stays watched, but is not due again before `looked` is called.
+    def take(self, now: float, kinds: frozenset[Kind] = EVERYTHING) -> Choice[J] | None:
+        """Return what is worth most at `now` of these `kinds`, and take it out; None when nothing is due.
+
+        A polled job stays watched, but is not due again before `looked`, `not_looked` or `finished` is called.
         """
         self._bring_forward(now)
-        call, submit = self._first(Kind.CALL), self._first(Kind.SUBMIT)
-        poll, likelihood = self._likeliest(now)
-        if call is None and submit is None and poll is None:
-            return None
-        if submit is not None and (poll is None or likelihood < SUBMIT):
-            batch, since = SUBMIT, self._waiting[submit].since
+        call = self._first(Kind.CALL) if Kind.CALL in kinds else None
+        submit = self._first(Kind.SUBMIT) if Kind.SUBMIT in kinds else None
+        poll, worth = self._best_poll(now) if Kind.POLL in kinds else (None, 0.0)
+        if submit is not None and worth < 1.0:
+            batch, worth, since = Choice(Kind.SUBMIT, submit), 1.0, self._waiting[submit].since
         elif poll is not None:
-            batch, since = likelihood, self._watched[poll].not_before
+            batch, since = Choice(Kind.POLL, poll), self._watched[poll].due
+        elif call is None:
+            return None
         else:
-            batch, since = float("-inf"), now
+            return self._taken(Choice(Kind.CALL, call))
         waited = now - max(since, self._batch_served)
-        if call is not None and batch + waited / PATIENCE < CALL:
-            return self._pop(Kind.CALL, call)
+        if call is not None and worth + waited / PATIENCE < CALL:
+            return self._taken(Choice(Kind.CALL, call))
         self._batch_served = now
-        if submit is not None and batch == SUBMIT:
-            return self._pop(Kind.SUBMIT, submit)
-        assert poll is not None
-        self._watched[poll].not_before = float("inf")
-        return Choice(Kind.POLL, poll)
+        return self._taken(batch)
 
-    def due_at(self, now: float) -> float | None:
+    def due_at(self, now: float, kinds: frozenset[Kind] = EVERYTHING) -> float | None:
         """Return from when on `take` will find something, None when it will not until something is added."""
         self._bring_forward(now)
-        if any(self._first(kind) is not None for kind in self._lines):
+        if any(self._first(kind) is not None for kind in self._lines if kind in kinds):
             return now
-        times = [entry.not_before for entry in self._watched.values()]
-        times += [moment for moment, *_ in self._later[:1]]
-        soonest = min(times, default=float("inf"))
-        return None if soonest == float("inf") else max(soonest, now)
+        times = [moment for moment, *_ in self._later[:1] if kinds - {Kind.POLL}]
+        if Kind.POLL in kinds:
+            if any(self._top(heap) is not None for due in self._due.values() for heap in (due.fresh, due.looked)):
+                return now
+            times += [moment for moment, *_ in self._resting[:1]]
+        return max(min(times), now) if times else None
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _taken(self, choice: Choice[J]) -> Choice[J]:
+        if choice.kind is Kind.POLL:
+            task = self._watched[choice.job]
+            task.place, task.due = next(self._places), _NEVER
+        else:
+            del self._waiting[choice.job]
+        return choice
+
+    def _learn(self, entry: _Watched, now: float, *, finished: bool) -> None:
+        if entry.age_known:
+            since, age = entry.seen - entry.accepted, now - entry.accepted
+            self.durations.look(entry.kind, since=since, age=age, finished=finished)
+
+    def _rest(self, job: J, entry: _Watched) -> None:
+        entry.place = next(self._places)
+        self._watched[job] = entry
+        heapq.heappush(self._resting, (entry.due, entry.place, job))
 
     def _bring_forward(self, now: float) -> None:
-        ripe = []
-        while self._later and self._later[0][0] <= now:
-            ripe.append(heapq.heappop(self._later))
-        for _, _, job, kind in reversed(ripe):  # so that the first of them ends up first
-            if self._waits(job, kind):
-                self._lines[kind].appendleft(job)
-        while self._later and self._later[0][2] not in self._waiting:
-            heapq.heappop(self._later)
+        """Move what is due by now to where it can be taken, and clear away what is out of date."""
+        while self._later and (self._later[0][0] <= now or not self._waits(self._later[0])):
+            entry = heapq.heappop(self._later)
+            if self._waits(entry):
+                _, place, job = entry
+                heapq.heappush(self._lines[self._waiting[job].kind], (_REFUSED, place, job))
+        while self._resting and (self._resting[0][0] <= now or not self._is_watched(self._resting[0])):
+            entry = heapq.heappop(self._resting)
+            if self._is_watched(entry):
+                self._make_due(entry[2])
+
+    def _make_due(self, job: J) -> None:
+        task = self._watched[job]
+        due = self._due.setdefault(task.kind, _Due())
+        if task.seen == task.accepted:
+            heapq.heappush(due.fresh, (task.accepted, task.place, job))
+        else:
+            age = self.durations.of(task.kind).age_at(0.5, since=task.seen - task.accepted)
+            heapq.heappush(due.looked, (task.accepted + age, task.place, job))
+
+    def _best_poll(self, now: float) -> tuple[J | None, float]:
+        best = self._about_to_end(now)
+        most = -1.0 if best is None else URGENT
+        for kind, due in self._due.items():
+            enough = SURE if self.durations.seen_any(kind) else CURIOUS
+            for job in (self._top(due.fresh), self._top(due.looked)):
+                if job is not None and (worth := self._chance(self._watched[job], now) / enough) > most:
+                    best, most = job, worth
+        return best, most
+
+    def _about_to_end(self, now: float) -> J | None:
+        """Return a task that may be looked at, and is given up soon."""
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, _, job = self._deadlines[0]
+            task = self._watched.get(job)
+            if task is not None and task.due <= now:
+                return job
+            heapq.heappop(self._deadlines)  # ended, or looked at just now
+        return None
+
+    def _chance(self, task: _Watched, now: float) -> float:
+        since, age = task.seen - task.accepted, now - task.accepted
+        return self.durations.of(task.kind).finished(since=since, age=age) if task.age_known else 1.0
+
+    def _top(self, heap: list[tuple[float, int, J]]) -> J | None:
+        while heap and not self._is_watched(heap[0]):
+            heapq.heappop(heap)
+        return heap[0][2] if heap else None
 
     def _first(self, kind: Kind) -> J | None:
         line = self._lines[kind]
-        while line and not self._waits(line[0], kind):
-            line.popleft()
-        return line[0] if line else None
+        while line and not self._waits(line[0]):
+            heapq.heappop(line)
+        return line[0][2] if line else None
 
-    def _waits(self, job: J, kind: Kind) -> bool:
-        waiting = self._waiting.get(job)
-        return waiting is not None and waiting.kind is kind
+    def _waits(self, entry: tuple[float, int, J]) -> bool:
+        waiting = self._waiting.get(entry[2])
+        return waiting is not None and waiting.place == entry[1]
 
-    def _pop(self, kind: Kind, job: J) -> Choice[J]:
-        self._lines[kind].popleft()
-        del self._waiting[job]
-        return Choice(kind, job)
-
-    def _likeliest(self, now: float) -> tuple[J | None, float]:
-        best: J | None = None
-        worth = -1.0
-        for job, entry in self._watched.items():
-            if entry.not_before > now:
-                continue
-            chance = entry.worth(now)
-            if best is None or (chance, -entry.seen) > (worth, -self._watched[best].seen):
-                best, worth = job, chance
-        return best, worth
+    def _is_watched(self, entry: tuple[float, int, J]) -> bool:
+        task = self._watched.get(entry[2])
+        return task is not None and task.place == entry[1]

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aimusic_async.jobs.durations import Duration
-from aimusic_async.jobs.schedule import Kind, Schedule
+from aimusic_async.jobs.durations import Durations, TaskKind
+from aimusic_async.jobs.schedule import CURIOUS, SURE, Kind, Schedule
 
-USUAL = Duration(90.0)
+SONG = TaskKind("song", 90.0)
 
 
-def watched(schedule, job, *, accepted=0.0, interval=15.0, duration=USUAL):
-    schedule.watch(job, accepted=accepted, interval=interval, duration=duration)
+def watched(schedule, job, *, accepted=0.0, interval=15.0, kind=SONG):
+    schedule.watch(job, kind, now=accepted, interval=interval)
 
 
 def taken(schedule, now):
@@ -31,8 +31,8 @@ def test_a_direct_call_goes_before_submits_and_polls():
     schedule = Schedule()
     schedule.add("song", Kind.SUBMIT, now=0)
     watched(schedule, "old")
-    schedule.add("call", Kind.CALL, now=20)
-    assert taken(schedule, 20) == (Kind.CALL, "call")
+    schedule.add("call", Kind.CALL, now=18)
+    assert taken(schedule, 18) == (Kind.CALL, "call")
 
 
 def test_a_direct_call_goes_first_after_an_idle_time_too():
@@ -79,18 +79,69 @@ def test_a_submit_goes_before_an_unlikely_poll_and_after_a_likely_one():
     schedule = Schedule()
     watched(schedule, "running")
     schedule.add("song", Kind.SUBMIT, now=0)
-    assert USUAL.finished(since=0, age=30) < 0.5
-    assert USUAL.finished(since=0, age=250) > 0.9
+    usual = schedule.durations.of(SONG)
+    assert usual.finished(since=0, age=30) < 0.5
+    assert usual.finished(since=0, age=250) > SURE
     assert taken(schedule, 30) == (Kind.SUBMIT, "song")
     schedule.add("song", Kind.SUBMIT, now=0)
     assert taken(schedule, 250) == (Kind.POLL, "running")
+
+
+def test_a_higher_priority_goes_first_and_one_priority_keeps_its_order():
+    schedule = Schedule()
+    for name, priority in (("low", -1), ("a", 0), ("high", 5), ("b", 0)):
+        schedule.add(name, Kind.SUBMIT, now=0, priority=priority)
+    assert [taken(schedule, 0)[1] for _ in range(4)] == ["high", "a", "b", "low"]
+
+
+def test_a_task_whose_time_is_nearly_over_is_looked_at_once_more_before_submits():
+    schedule = Schedule()
+    schedule.watch("hasty", SONG, now=0, interval=15, timeout=40)
+    watched(schedule, "other")
+    for number in range(3):
+        schedule.add(f"song {number}", Kind.SUBMIT, now=0)
+    assert taken(schedule, 25)[0] is Kind.SUBMIT
+    assert taken(schedule, 31) == (Kind.POLL, "hasty")
+    assert taken(schedule, 34)[0] is Kind.SUBMIT
+    schedule.looked("hasty", 35)
+    assert taken(schedule, 38)[0] is Kind.SUBMIT
+    schedule.add("song", Kind.SUBMIT, now=38)
+    schedule.drop("hasty")
+    assert taken(schedule, 39) == (Kind.SUBMIT, "song")
+
+
+def test_the_first_song_of_a_kind_is_looked_at_earlier_than_the_others():
+    schedule = Schedule()
+    usual = schedule.durations.of(SONG)
+    early, late = (usual.age_at(chance, since=0) + 1 for chance in (CURIOUS, SURE))
+    for name in "ab":
+        watched(schedule, name)
+    schedule.add("song", Kind.SUBMIT, now=0)
+    assert taken(schedule, early) == (Kind.POLL, "a")
+    schedule.finished("a", early)
+    assert taken(schedule, early + 1) == (Kind.SUBMIT, "song")
+    schedule.add("song", Kind.SUBMIT, now=0)
+    assert taken(schedule, late + 60)[0] is Kind.POLL
+
+
+def test_it_can_be_asked_for_polls_alone_and_for_everything_else():
+    schedule = Schedule()
+    watched(schedule, "task")
+    schedule.add("song", Kind.SUBMIT, now=0)
+    polls, others = frozenset({Kind.POLL}), frozenset({Kind.CALL, Kind.SUBMIT})
+    assert schedule.due_at(0, polls) == 15
+    assert schedule.take(10, polls) is None
+    assert schedule.take(500, others).job == "song"
+    assert schedule.due_at(500, others) is None
+    assert schedule.take(500, polls).job == "task"
 
 
 def test_the_likeliest_of_the_polls_goes_first():
     schedule = Schedule()
     watched(schedule, "young", accepted=200)
     watched(schedule, "old", accepted=100)
-    watched(schedule, "seen", accepted=0)
+    watched(schedule, "seen", accepted=90)
+    assert taken(schedule, 240) == (Kind.POLL, "seen")
     schedule.looked("seen", 240)
     assert taken(schedule, 260) == (Kind.POLL, "old")
 
@@ -143,9 +194,22 @@ def test_a_failed_look_is_repeated_when_it_is_said():
 
 def test_an_attached_task_may_be_looked_at_at_once():
     schedule = Schedule()
-    watched(schedule, "task", accepted=50)
-    schedule.look_now("task")
+    schedule.attach("task", SONG, now=50, interval=15)
     assert taken(schedule, 50) == (Kind.POLL, "task")
+    schedule.looked("task", 51)
+    assert schedule.due_at(51) == 66
+
+
+def test_nothing_is_learned_from_a_task_whose_age_nobody_knows():
+    schedule = Schedule()
+    before = schedule.durations.of(SONG)
+    schedule.attach("task", SONG, now=50, interval=15)
+    schedule.take(50)
+    schedule.looked("task", 51)
+    schedule.take(70)
+    schedule.finished("task", 70)
+    assert schedule.durations.of(SONG) == before
+    assert not schedule.durations.seen_any(SONG)
 
 
 @pytest.mark.parametrize("where", ["line", "later", "watched"])
@@ -199,7 +263,7 @@ def test_nothing_is_lost_or_done_twice_whatever_happens(seed):
             if dice.random() < 0.5:
                 running.remove(choice.job)
                 done.add(choice.job)
-                schedule.drop(choice.job)
+                schedule.finished(choice.job, now)
             else:
                 schedule.looked(choice.job, now)
         else:
@@ -220,3 +284,40 @@ def test_nothing_is_lost_or_done_twice_whatever_happens(seed):
             waiting.remove(choice.job)
     assert not waiting
     assert not running
+
+
+def test_a_decision_costs_about_the_same_with_a_hundred_times_the_jobs():
+    def steps(count):
+        """Comparisons and chances that a decision needs, counted instead of timed."""
+        schedule, calls = Schedule(), 0
+        for number in range(count):
+            watched(schedule, number, accepted=number * 0.001)
+            schedule.add(-1 - number, Kind.SUBMIT, now=0)
+        schedule.take(200)
+        known = schedule.durations.of(SONG).__class__.finished
+
+        def counted(self, **ages):
+            nonlocal calls
+            calls += 1
+            return known(self, **ages)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(schedule.durations.of(SONG).__class__, "finished", counted)
+            for _ in range(20):
+                choice = schedule.take(201)
+                if choice.kind is Kind.POLL:
+                    schedule.not_looked(choice.job, not_before=300)
+        return calls
+
+    assert steps(20_000) == steps(200) > 0
+
+
+def test_a_schedule_that_starts_with_what_another_learned_knows_it():
+    first = Schedule()
+    for number in range(30):
+        watched(first, number, accepted=0)
+        first.take(40)
+        first.finished(number, 40)
+    again = Schedule(Durations.from_plain(first.durations.to_plain()))
+    assert again.durations.of(SONG) == first.durations.of(SONG)
+    assert again.durations.of(SONG).median < 60
