@@ -55,8 +55,7 @@ def _shown(value: object) -> str:
     text = repr(value)
     if len(text) <= 60:
         return text
-    size = f" ({len(value)} characters)" if isinstance(value, str) else ""
-    return f"{text[:40]}…{size}"
+    return f"{text[:40]}…' ({len(value)} characters)" if isinstance(value, str) else f"{text[:40]}…"
 
 
 class ApiError(MusicError):

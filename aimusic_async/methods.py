@@ -48,6 +48,7 @@ class Method(Generic[P, R]):
             return run(self.request_class(*args, **fields))  # a wrong field raises here, before anything is awaited
 
         call.__doc__ = self.__doc__
+        call.__wrapped__ = self.request_class  # type: ignore[attr-defined]  # help() and editors show its fields
         return call
 
 

@@ -6,8 +6,9 @@ import asyncio
 import itertools
 import os
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -18,19 +19,18 @@ import anyio
 from .api.account import GetCredits
 from .api.request import Answer, Request
 from .api.results import Clip, Clips, Credits, Song
-from .download import download_clips
-from .errors import InvalidRequest, MusicError
-from .events import Events, JobState, Stats, logger
+from .errors import ConfigurationError, InvalidRequest, MusicError
+from .events import Events, Stats
 from .jobs.clock import Clock
 from .jobs.dispatcher import Dispatcher
 from .jobs.group import JobGroup, OnFailure
-from .jobs.job import Job
-from .methods import Lyrics, Nuro, Producer, Riffusion, Sonic
+from .jobs.job import Job, tell_left
 from .settings import Settings, check_positive
 from .transport.http import HttpTransport
 from .transport.limiter import STANDARD_RATE, RateLimiter, TokenBucket
 
 if TYPE_CHECKING:
+    from .methods import Lyrics, Nuro, Producer, Riffusion, Sonic
     from .sandbox import Sandbox
 
 R = TypeVar("R")
@@ -64,6 +64,9 @@ class MusicSession:
         own, never closed here. `settings`: instead of key, address and interval, with more to set (`Settings.load`).
         Raises `ConfigurationError`.
         """
+        given = {"api_key": api_key, "base_url": base_url, "poll_interval": poll_interval}
+        if settings is not None and (doubled := [name for name, value in given.items() if value is not None]):
+            raise ConfigurationError(f"give settings, or {doubled[0]}, not both")
         self._settings = settings or Settings.load(api_key=api_key, base_url=base_url, poll_interval=poll_interval)
         self._limiter = limiter
         self._poll_limiter = poll_limiter
@@ -72,11 +75,6 @@ class MusicSession:
         self._dispatcher: Dispatcher | None = None
         self._transport: HttpTransport | None = None
         self._numbers = itertools.count(1)
-        self.sonic: Sonic = Sonic(self.run)
-        self.lyrics: Lyrics = Lyrics(self.run)
-        self.producer: Producer = Producer(self.run)
-        self.nuro: Nuro = Nuro(self.run)
-        self.riffusion: Riffusion = Riffusion(self.run)
         self.stats: Stats = Stats()
         """Counts of requests since the session was made."""
         self.events: Events = Events()
@@ -104,10 +102,8 @@ class MusicSession:
         async with AsyncExitStack() as stack:
             if box is None:
                 box = await stack.enter_async_context(Sandbox(Options(speed=speed, seed=seed)))
-            speed = box.options.speed
-            limiter = TokenBucket(rate=STANDARD_RATE * speed)
-            settings = Settings(api_key=box.key, base_url=box.url, poll_interval=poll_interval, speed=speed)
-            async with cls(limiter=limiter, settings=settings) as session:
+            settings = Settings(api_key=box.key, base_url=box.url, poll_interval=poll_interval, speed=box.options.speed)
+            async with cls(settings=settings) as session:
                 yield session
 
     async def __aenter__(self) -> Self:
@@ -116,7 +112,7 @@ class MusicSession:
             raise MusicError("the session is open already")
         self._transport = await self._stack.enter_async_context(HttpTransport(self._settings, self._given_http))
         clock = Clock(asyncio.get_running_loop(), self._settings.speed)
-        limiter = self._limiter or TokenBucket()
+        limiter = self._limiter or TokenBucket(STANDARD_RATE * self._settings.speed)
         self._dispatcher = Dispatcher(
             self._transport, limiter, clock, self.events, self._settings, poll_limiter=self._poll_limiter
         )
@@ -142,7 +138,7 @@ class MusicSession:
             try:
                 await self._stack.aclose()
             finally:
-                _warn(open_jobs)
+                tell_left("the session was left", open_jobs)
 
     # --- working -----------------------------------------------------------------------------------------------------
 
@@ -157,6 +153,7 @@ class MusicSession:
             return await job
         except asyncio.CancelledError:
             job.cancel()
+            tell_left("run() was cancelled", [job])
             raise
 
     def submit(
@@ -176,9 +173,11 @@ class MusicSession:
 
         Raises `InvalidRequest` for an operation that is answered at once, or an empty task id.
         """
+        if not (isinstance(operation, type) and issubclass(operation, Request)):
+            raise InvalidRequest("operation", "must be a class of requests such as sonic.CreateMusic", operation)
         if operation.endpoint.answer is not Answer.TASK and not operation.endpoint.may_be_task:
             raise InvalidRequest("operation", "has no task: it is answered at once", operation.operation)
-        if not re.fullmatch(r"[\w:.-]*\w[\w:.-]*", task_id):
+        if not isinstance(task_id, str) or not re.fullmatch(r"[\w:.-]*\w[\w:.-]*", task_id):
             raise InvalidRequest("task_id", "must be the id that the service gave", task_id)
         name = key if key is not None else f"{operation.operation}:{task_id}"
         if timeout is not None:
@@ -200,16 +199,58 @@ class MusicSession:
         """Return what the account has left. Free, but takes a token."""
         return await self.run(GetCredits())
 
-    async def download(self, what: Clips | Clip, folder: str | os.PathLike[str]) -> list[Path]:
-        """Save the audio of a clip, a song or stems into a folder, which is made when missing; return the files.
+    async def download(self, what: Clips | Clip | Iterable[Clip], folder: str | os.PathLike[str]) -> list[Path]:
+        """Save the audio of clips, a song or stems into a folder, which is made when missing; return the files.
 
         A file appears under its name only when it is whole. Takes no token. Raises `TransportError` for what cannot be
         had, `OSError` for a folder that cannot be written. Cancelling leaves no partial file.
         """
+        from .download import download_clips  # noqa: PLC0415 - who downloads nothing does not load it
+
         if self._transport is None:
             raise MusicError("the session is not open")
-        clips = (what,) if isinstance(what, Clip) else (*what.clips, *(what.full if isinstance(what, Song) else ()))
+        if isinstance(what, Clips):
+            clips = (*what.clips, *(what.full if isinstance(what, Song) else ()))
+        else:
+            clips = (what,) if isinstance(what, Clip) else tuple(what)
         return await download_clips(self._transport.http, clips, Path(folder))
+
+    # --- the operations as methods -----------------------------------------------------------------------------------
+
+    @cached_property
+    def sonic(self) -> Sonic:
+        """Songs, edits, stems, analysis."""
+        from .methods import Sonic  # noqa: PLC0415 - heavy: the classes of every operation
+
+        return Sonic(self.run)
+
+    @cached_property
+    def lyrics(self) -> Lyrics:
+        """Words without music."""
+        from .methods import Lyrics  # noqa: PLC0415 - heavy: the classes of every operation
+
+        return Lyrics(self.run)
+
+    @cached_property
+    def producer(self) -> Producer:
+        """One song a request, quickly."""
+        from .methods import Producer  # noqa: PLC0415 - heavy: the classes of every operation
+
+        return Producer(self.run)
+
+    @cached_property
+    def nuro(self) -> Nuro:
+        """Switched off by the service since mid 2026."""
+        from .methods import Nuro  # noqa: PLC0415 - heavy: the classes of every operation
+
+        return Nuro(self.run)
+
+    @cached_property
+    def riffusion(self) -> Riffusion:
+        """Deprecated by the service."""
+        from .methods import Riffusion  # noqa: PLC0415 - heavy: the classes of every operation
+
+        return Riffusion(self.run)
 
     # --- for groups --------------------------------------------------------------------------------------------------
 
@@ -224,6 +265,8 @@ class MusicSession:
         watcher: Callable[[Job[Any]], None] | None = None,
     ) -> Job[R]:
         """See `Opener.open_job`; a `direct` job goes before batch work."""
+        if not isinstance(request, Request):
+            raise InvalidRequest("request", "must be a request such as sonic.GetBpm(clip_id=…)", request)
         if timeout is not None:
             check_positive("timeout", timeout)
         name = key if key is not None else f"{request.operation}#{next(self._numbers)}"
@@ -249,22 +292,3 @@ async def _stop(host: asyncio.Task[None]) -> None:
         await asyncio.wait([host])  # unlike `await host` it leaves our own cancellation and the host's apart
     if not host.cancelled() and (error := host.exception()) is not None:
         raise error
-
-
-def _warn(jobs: tuple[Job[Any], ...]) -> None:
-    """Say once what leaving the session did to the jobs that were open."""
-    told = []
-    for state, what in _LEFT.items():
-        of_state = [job for job in jobs if job.state is state]
-        if of_state:
-            names = [job.task_id or job.key for job in of_state]
-            told.append(f"{len(of_state)} {what} ({', '.join(names[:5])}{', …' if len(names) > 5 else ''})")
-    if told:
-        logger.warning("the session was left with unfinished jobs: %s", "; ".join(told))
-
-
-_LEFT = {
-    JobState.CANCELLED: "never sent",
-    JobState.DETACHED: "go on at the service and can be attached again",
-    JobState.UNKNOWN: "may have been taken: look before you pay twice",
-}

@@ -14,6 +14,7 @@ from .errors import ConfigurationError
 
 API_KEY = "AIMUSIC_API_KEY"
 BASE_URL = "AIMUSIC_BASE_URL"
+SPEED = "AIMUSIC_SPEED"
 DEFAULT_BASE_URL = "https://api.aimusicapi.ai"
 
 
@@ -43,6 +44,8 @@ class Settings:
         check_positive("connect_timeout", self.connect_timeout)
         check_positive("stuck_after", self.stuck_after)
         check_positive("speed", self.speed)
+        if self.speed != 1 and not is_loopback(scheme_and_host(self.base_url)[1]):
+            raise ConfigurationError(f"speed is for a sandbox on this machine; {self.base_url} runs at speed 1")
 
     @classmethod
     def load(
@@ -53,9 +56,10 @@ class Settings:
         poll_interval: float | None = None,
         connect_timeout: float = 10.0,
         stuck_after: float = 3600.0,
+        speed: float | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> Settings:
-        """Take what is given, else AIMUSIC_API_KEY and AIMUSIC_BASE_URL, else the service's address.
+        """Take what is given, else AIMUSIC_API_KEY, AIMUSIC_BASE_URL and AIMUSIC_SPEED, else the defaults.
 
         Raises `ConfigurationError` without a key, or with a host that the key should not be sent to.
         """
@@ -67,12 +71,15 @@ class Settings:
                 "To try without one: MusicSession.sandbox()"
             )
         url = base_url or env.get(BASE_URL) or DEFAULT_BASE_URL
+        if isinstance(url, str):
+            url = url.rstrip("/").removesuffix("/api/v1")
         return cls(
             api_key=key,
-            base_url=url.rstrip("/").removesuffix("/api/v1"),
+            base_url=url,
             poll_interval=poll_interval,
             connect_timeout=connect_timeout,
             stuck_after=stuck_after,
+            speed=_speed(env.get(SPEED)) if speed is None else speed,
         )
 
 
@@ -83,13 +90,24 @@ def check_positive(name: str, value: float) -> None:
         raise ConfigurationError(f"{name} must be a finite number above 0; got {value!r}")
 
 
+def _speed(text: str | None) -> float:
+    try:
+        return float(text) if text else 1.0
+    except ValueError:
+        raise ConfigurationError(f"{SPEED} must be a number; got {text!r}") from None
+
+
 def _check_key(key: str) -> None:
+    if not isinstance(key, str):
+        raise ConfigurationError(f"the API key must be a string, not {type(key).__name__}")
     # A line break would let the key write headers of its own; a space is nearly always a bad copy.
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigurationError("the API key holds a space, a line break or a non-ASCII character; copy it again")
 
 
 def _check_url(base_url: str) -> None:
+    if not isinstance(base_url, str):
+        raise ConfigurationError(f"base_url must be a string, not {type(base_url).__name__}")
     if "@" in base_url:
         raise ConfigurationError("base_url must not hold a user name or password")
     scheme, host = scheme_and_host(base_url)

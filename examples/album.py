@@ -10,7 +10,7 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from aimusic_async import JobFailed, MusicSession, sonic
+from aimusic_async import ConfigurationError, JobFailed, MusicSession, sonic
 
 THEMES = ("rain on a tin roof", "the last tram home", "a letter from the sea")
 
@@ -33,7 +33,11 @@ async def main() -> None:
     parser.add_argument("--real", action="store_true", help="use the service instead of the sandbox")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the audio (default: out)")
     arguments = parser.parse_args()
-    async with MusicSession() if arguments.real else MusicSession.sandbox() as music:
+    try:
+        session = MusicSession() if arguments.real else MusicSession.sandbox()
+    except ConfigurationError as error:
+        parser.error(str(error))
+    async with session as music:
         await asyncio.gather(*(make(music, theme, arguments.out) for theme in THEMES))
         print(f"{music.stats.requests} requests, {(await music.credits()).total} credits left")
 

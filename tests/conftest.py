@@ -36,6 +36,7 @@ def no_key_from_outside(monkeypatch):
     """A developer's own key must not decide a test."""
     monkeypatch.delenv("AIMUSIC_API_KEY", raising=False)
     monkeypatch.delenv("AIMUSIC_BASE_URL", raising=False)
+    monkeypatch.delenv("AIMUSIC_SPEED", raising=False)
 
 
 class FakeService:

@@ -281,7 +281,7 @@ async def test_breaking_the_closing_off_does_not_wait_for_the_post(fake, song, c
         await asyncio.sleep(0.1)
     assert task.done()
     assert jobs[0].state is JobState.UNKNOWN
-    assert "1 may have been taken" in caplog.text
+    assert "1 perhaps taken by the service" in caplog.text
     assert "never sent" not in caplog.text
 
 

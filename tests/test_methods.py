@@ -44,4 +44,6 @@ async def test_a_wrong_field_raises_when_the_method_is_called_not_when_it_is_awa
 
 
 def test_help_tells_what_the_class_tells():
-    assert inspect.getdoc(MusicSession("key").sonic.create_music) == inspect.getdoc(sonic.CreateMusic)
+    method = MusicSession("key").sonic.create_music
+    assert inspect.getdoc(method) == inspect.getdoc(sonic.CreateMusic)
+    assert list(inspect.signature(method).parameters) == list(inspect.signature(sonic.CreateMusic).parameters)

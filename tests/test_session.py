@@ -17,6 +17,7 @@ from aimusic_async import (
     MusicSession,
     NotSent,
     RefusedRepeatedly,
+    Settings,
     Song,
     SubmissionUnknown,
     TokenBucket,
@@ -621,3 +622,99 @@ async def test_a_limit_that_does_not_fit_is_told_once(fake, caplog):
         await music.credits()
     assert told == [RefusedRepeatedly(3)]
     assert caplog.text.count("does another program use the same key?") == 1
+
+
+@pytest.mark.looptime
+async def test_every_task_that_was_paid_for_is_named_when_its_group_is_left(song, caplog):
+    async with Sandbox(Options(durations={"sonic": 500})) as box, MusicSession.sandbox(box) as music:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(30), music.group() as group:
+                for _ in range(20):
+                    group.submit(song())
+        paid = [entry.task_id for entry in box.books.taken()]
+        assert len(paid) > 8
+        warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        assert len(warnings) == 1
+        assert all(task_id in warnings[0] for task_id in paid)
+
+
+@pytest.mark.looptime
+async def test_the_task_of_a_run_that_was_cancelled_is_named(song, caplog):
+    async with Sandbox() as box, MusicSession.sandbox(box) as music:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(20):
+                await music.run(song())
+        assert box.books.taken()[0].task_id in caplog.text
+
+
+@pytest.mark.looptime
+async def test_the_task_of_a_job_that_was_cancelled_in_mid_post_is_named_when_it_is_known(fake, song, caplog):
+    async def slowly(_request):
+        await asyncio.sleep(20)
+        return {"task_id": "t-77"}
+
+    fake.script("/sonic/create", slowly)
+    async with MusicSession("key", fake.url) as music:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(5):
+                await music.run(song())
+        assert "being sent just now" in caplog.text
+        await asyncio.sleep(30)
+        assert "the service has it as task t-77" in caplog.text
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("nonsense", [sonic.CreateMusic, "a song", None, {"op": "sonic.get_bpm"}])
+async def test_what_is_no_request_is_refused_where_it_is_given(fake, nonsense):
+    async with MusicSession("key", fake.url) as music:
+        for use in (music.submit, music.run):
+            with pytest.raises(InvalidRequest, match="must be a request such as"):
+                await use(nonsense)
+        with pytest.raises(InvalidRequest, match="must be a class of requests"):
+            music.attach(nonsense if nonsense is not sonic.CreateMusic else "sonic.create_music", "t")
+        with pytest.raises(InvalidRequest, match="task_id"):
+            music.attach(sonic.CreateMusic, None)
+    assert fake.asked == []
+
+
+@pytest.mark.looptime
+async def test_a_wrong_key_is_told_once_and_nothing_more_is_sent(fake, song):
+    fake.script("/sonic/create", (401, {"type": "unauthorized", "error": "Invalid API key."}))
+    async with MusicSession("key", fake.url) as music:
+        with pytest.raises(ExceptionGroup, match="50 of 50 jobs failed") as caught:
+            async with music.group() as group:
+                for _ in range(50):
+                    group.submit(song())
+        assert [type(error) for error in caught.value.exceptions] == [AuthenticationError]
+        assert len(group.failures()) == 50
+    assert len(fake.asked) == 1
+
+
+@pytest.mark.looptime
+async def test_an_outage_is_told_at_once_and_stands_behind_the_timeout(song, caplog):
+    async with MusicSession("key", "http://127.0.0.1:9") as music:
+        with pytest.raises(ExceptionGroup) as caught:
+            async with music.group(timeout=15) as group:
+                for _ in range(5):
+                    group.submit(song())
+        assert caplog.text.count("it is tried again") == 1
+        assert "Connection refused" in caplog.text
+        assert isinstance(group.jobs[0].exception().__cause__, NotSent)
+        assert len(caught.value.exceptions) == 5
+
+
+@pytest.mark.looptime
+async def test_a_sandbox_elsewhere_on_this_machine_can_be_as_fast(song, monkeypatch):
+    async with Sandbox(Options(speed=60)) as box:
+        monkeypatch.setenv("AIMUSIC_SPEED", "60")
+        async with MusicSession(box.key, box.url) as music:
+            started = now()
+            await music.run(song())
+            assert now() - started < 10
+        with pytest.raises(ConfigurationError, match="speed is for a sandbox on this machine"):
+            MusicSession("key")
+
+
+async def test_settings_and_their_parts_are_not_given_at_once():
+    with pytest.raises(ConfigurationError, match="give settings, or api_key, not both"):
+        MusicSession("key", settings=Settings(api_key="other"))

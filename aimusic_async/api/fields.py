@@ -84,6 +84,8 @@ class Generation(Styled[Song]):
     def check_together(self) -> None:
         """Check that the text fits the mode."""
         custom = self._custom
+        if self.custom_mode is None and self.prompt is not None and self.gpt_description_prompt is not None:
+            self._refuse("prompt", "or gpt_description_prompt, not both: your lyrics, or what they are about")
         if custom and self.gpt_description_prompt is not None:
             self._refuse("gpt_description_prompt", "goes with custom_mode=False, without prompt")
         if not custom and self.prompt is not None:

@@ -6,13 +6,14 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
-from cattrs import Converter
-from cattrs.gen import make_dict_structure_fn, override
 
 from .results import AlignedWord, Raw
+
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 R = TypeVar("R")
 
@@ -69,6 +70,9 @@ def maybe_text(value: Any) -> str | None:
 
 @cache
 def _reader() -> Converter:
+    from cattrs import Converter  # noqa: PLC0415 - heavy, and needed with the first answer only
+    from cattrs.gen import make_dict_structure_fn, override  # noqa: PLC0415 - as above
+
     reader = Converter(detailed_validation=False)
     reader.register_structure_hook(str, lambda value, _: _text(value))
     reader.register_structure_hook(float, lambda value, _: _needed_number(value))

@@ -10,16 +10,18 @@ import json
 from collections.abc import Mapping
 from enum import Enum
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
-from cattrs import Converter
 
 from ..errors import ApiError, ServerError
 from .forgiving import UNREADABLE, maybe_text, number, structure
 from .refusals import message_of, refusal
 from .request import Answer, Request
 from .results import FAILED, SUCCEEDED, Clip, Clips
+
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 R = TypeVar("R")
 
@@ -81,6 +83,8 @@ class Progress(Generic[R]):
 
 @cache
 def _writer() -> Converter:
+    from cattrs import Converter  # noqa: PLC0415 - heavy, and needed with the first request only
+
     return Converter(omit_if_default=True)
 
 

@@ -9,6 +9,8 @@ def main() -> None:
     """Run the command line."""
     try:
         from .app import app  # noqa: PLC0415 - without the extra there is still a clear word
+    except KeyboardInterrupt:
+        sys.exit(130)
     except ModuleNotFoundError as error:
         if error.name not in {"typer", "rich", "click"}:
             raise

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
+import signal
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +17,7 @@ from .. import __version__
 from ..errors import ConfigurationError, MusicError
 
 INTERRUPTED = 130
+TERMINATED = 143
 
 app: typer.Typer = typer.Typer(
     name="aimusic",
@@ -53,7 +56,7 @@ def demo(
     from .demo import run_demo  # noqa: PLC0415 - each command loads what it needs
 
     _need_sandbox()
-    raise typer.Exit(_run(run_demo(out, speed=speed, seed=seed, console=Console())))
+    raise typer.Exit(_run(run_demo(out.expanduser(), speed=speed, seed=seed, console=Console())))
 
 
 @app.command(epilog="Example: aimusic sandbox --port 8787 --speed 60")
@@ -73,12 +76,18 @@ def sandbox(
     )
 
 
-@app.command(epilog="Example: aimusic operations > operations.md")
-def operations() -> None:
-    """List all operations with endpoint, price and result: as a table, or as Markdown into a file or pipe."""
-    from .operations import show  # noqa: PLC0415 - as above
+@app.command(epilog="Example: aimusic operations sonic.create_music")
+def operations(
+    name: Annotated[str | None, typer.Argument(help="One operation, to see its fields and their limits.")] = None,
+) -> None:
+    """List all operations with price and result, or the fields of one. Into a file or pipe it writes Markdown."""
+    from .operations import show, show_fields  # noqa: PLC0415 - as above
 
-    show(Console())
+    if name is None:
+        show(Console())
+    elif not show_fields(name, Console()):
+        _complain(f"there is no operation {name!r}: `aimusic operations` lists them")
+        raise typer.Exit(2)
 
 
 def _need_sandbox() -> None:
@@ -92,15 +101,27 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
     """Run a command and return its exit code; errors are one line each that says what to do."""
     code = 0
     try:
-        code = asyncio.run(work)
+        code = asyncio.run(_until_terminated(work))
     except* KeyboardInterrupt:
         _complain("interrupted")
         code = INTERRUPTED
+    except* asyncio.CancelledError:
+        _complain("terminated")
+        code = TERMINATED
     except* ConfigurationError as errors:
         code = _complain_of(errors, 2)
     except* (MusicError, OSError) as errors:
         code = _complain_of(errors, 1)
     return code
+
+
+async def _until_terminated(work: Coroutine[Any, Any, int]) -> int:
+    """Let SIGTERM end the work as Ctrl-C does: tidily."""
+    task = asyncio.current_task()
+    assert task is not None
+    with contextlib.suppress(NotImplementedError):  # Windows has no such signal
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await work
 
 
 def _complain_of(errors: BaseExceptionGroup[BaseException], code: int) -> int:

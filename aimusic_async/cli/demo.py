@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import anyio
 from rich.console import Console
 from rich.markup import escape
 
-from ..api.request import Request
 from ..api.results import Clips
 from ..api.sonic import CreateMusic, Remaster, StemsBasic
+from ..errors import ConfigurationError
 from ..jobs.group import JobGroup
+from ..jobs.job import Job
 from ..sandbox import Options, Sandbox
 from ..session import MusicSession
 from .progress import Progress
@@ -40,35 +43,46 @@ _SONGS = (
 
 async def run_demo(out: Path, *, speed: float, seed: int, console: Console) -> int:
     """Make the songs, save them in `out`, print what it took; returns the exit code."""
-    await asyncio.to_thread(out.mkdir, parents=True, exist_ok=True)
+    await asyncio.to_thread(_check_folder, out)
     console.print(
         f"Four songs, a remaster and stems, in a sandbox on this machine at {speed:g} times real time.\n"
-        "[dim]Times below are the service's seconds.[/]\n",
+        "[dim]Times below are the service's seconds; saving the audio, which is rendered here, comes on top.[/]\n",
         soft_wrap=True,
     )
-    loop = asyncio.get_running_loop()
-    async with Sandbox(Options(speed=speed, seed=seed)) as box, MusicSession.sandbox(box) as music:
-        before = await music.credits()
-        started = loop.time()
-        with Progress(console, lambda: (loop.time() - started) * speed).shown(music.events):
-            async with music.group(on_failure="keep") as group:
-                for number, request in enumerate(_SONGS, 1):
-                    group.submit(request, key=f"song {number}")
-                files = await _follow(music, group, out)
-        took = (loop.time() - started) * speed
-        after = await music.credits()
+    files: list[Path] = []
+    clock = asyncio.get_running_loop().time
+    took = 0.0
+    try:
+        async with Sandbox(Options(speed=speed, seed=seed)) as box, MusicSession.sandbox(box) as music:
+            before = await music.credits()
+            started = clock()
+            progress = Progress(console, lambda: (clock() - started) * speed)
+            with progress.shown(music.events):
+                async with music.group(on_failure="keep") as group, anyio.create_task_group() as saving:
+                    for number, request in enumerate(_SONGS, 1):
+                        group.submit(request, key=f"song {number}")
+                    async for job in group.as_completed():
+                        if job.exception() is None:
+                            saving.start_soon(_save, music, await job, out, files, progress)
+                            _follow_up(group, job)
+                    took = (clock() - started) * speed
+            seconds = clock() - started
+            after = await music.credits()
+    except asyncio.CancelledError:
+        console.print(f"\n{len(files)} files are in {escape(str(out))}", highlight=False)
+        raise
     console.print()
-    for path in files:
+    for path in sorted(files):
         size = (await asyncio.to_thread(path.stat)).st_size
-        console.print(f"  {escape(str(path))}  [dim]{size / 1024:.0f} kB[/]", highlight=False, soft_wrap=True)
+        console.print(f"  {escape(str(path))}  [dim]{size / 1000:.0f} kB[/]", highlight=False, soft_wrap=True)
     for job, error in group.failures().items():
         console.print(f"[red]{escape(job.key)}: {escape(str(error))}[/]", soft_wrap=True)
     songs = sum(isinstance(job.request, CreateMusic) and job.exception() is None for job in group.jobs)
     requests = music.stats.requests
     refused = len(box.books.refusals)
-    time = f"{took / 60:.1f} minutes of the service ({took / speed:.0f} s here)"
     console.print(
-        f"\n{songs} songs, {len(files)} audio files in {time}.\n"
+        f"\n{songs} songs, {len(files)} audio files; {took:.0f} seconds of the service, "
+        f"{seconds:.0f} here with the saving.\n"
         f"{requests} requests sent ({music.stats.polls} polls), {requests / max(songs, 1):.1f} per song; "
         f"{refused} refused (429). {before.total - after.total} credits spent, {after.total} left.",
         highlight=False,
@@ -77,30 +91,27 @@ async def run_demo(out: Path, *, speed: float, seed: int, console: Console) -> i
     return 1 if group.failures() or refused else 0
 
 
-async def _follow(music: MusicSession, group: JobGroup, out: Path) -> list[Path]:
-    """Save each result as it comes; the first sung songs get a remaster and stems. Returns the files."""
-    files: list[Path] = []
-
-    async def save(result: Clips) -> None:
-        files.extend(await music.download(result, out))
-
-    follow_ups = [_stems, _remaster]
-    async with anyio.create_task_group() as saving:
-        async for job in group.as_completed():
-            if job.exception() is not None:
-                continue
-            result: Clips = await job
-            saving.start_soon(save, result)
-            sung = isinstance(job.request, CreateMusic) and not job.request.make_instrumental
-            if sung and follow_ups:
-                name, request = follow_ups.pop()(result.clips[0].clip_id)
-                group.submit(request, key=f"{name} of {job.key}")
-    return sorted(files)
+def _check_folder(out: Path) -> None:
+    """Make the folder and see that it can be written, before anything is made for it."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()
+    except OSError as error:
+        raise ConfigurationError(f"cannot write into {out}: {error.strerror}") from error
 
 
-def _remaster(clip_id: str) -> tuple[str, Request[Clips]]:
-    return "remaster", Remaster(continue_clip_id=clip_id, mv="sonic-v5", variation_category="subtle")
+async def _save(music: MusicSession, result: Clips, out: Path, files: list[Path], progress: Progress) -> None:
+    progress.saving += len(result.clips)
+    files += await music.download(result, out)
+    progress.saving -= len(result.clips)
 
 
-def _stems(clip_id: str) -> tuple[str, Request[Clips]]:
-    return "stems", StemsBasic(clip_id=clip_id)
+def _follow_up(group: JobGroup, job: Job[Any]) -> None:
+    """Submit what comes after a song: always after the same ones, whichever ends first."""
+    clip_id = job.clips[0].clip_id
+    match job.key:
+        case "song 1":
+            group.submit(StemsBasic(clip_id=clip_id), key="stems of song 1")
+        case "song 2":
+            remaster = Remaster(continue_clip_id=clip_id, mv="sonic-v5", variation_category="subtle")
+            group.submit(remaster, key="remaster of song 2")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ..api.operations import operations
@@ -43,7 +46,26 @@ def show(console: Console) -> None:
     if not console.is_terminal:
         console.print(markdown(), soft_wrap=True, highlight=False, markup=False)
         return
-    table = Table(*_HEADS, box=None, pad_edge=False)
+    shown = [0, 1, 2, 3, 4, 5] if console.width >= 150 else [0, 2, 3, 4]  # what fits without being cut
+    table = Table(*(_HEADS[column] for column in shown), box=None, pad_edge=False)
     for row in rows():
-        table.add_row(*row)
+        table.add_row(*(row[column] for column in shown))
+    table.columns[0].no_wrap = True
     console.print(table)
+
+
+def show_fields(name: str, console: Console) -> bool:
+    """Print what one operation takes; False when there is none of that name."""
+    cls = operations().get(name)
+    if cls is None:
+        return False
+    console.print(f"[bold]{name}[/]  {inspect.getdoc(cls)}\n", highlight=False, soft_wrap=True)
+    table = Table("Field", "Type", "Limits", box=None, pad_edge=False)
+    for spec in cls.fields():
+        kind = " | ".join(map(repr, spec.kind)) if isinstance(spec.kind, tuple) else spec.kind.__name__
+        limits = [str(limit).replace("()", "") for limit in (*spec.limits, *spec.entry_limits)]
+        words = "; ".join(filter(None, (spec.doc, ", ".join(limits))))
+        table.add_row(f"{spec.name}{' *' if spec.required else ''}", escape(kind), escape(words))
+    console.print(table)
+    console.print("\n* is required", highlight=False)
+    return True

@@ -40,6 +40,8 @@ class Progress:
 
     console: Console
     clock: Callable[[], float]
+    saving: int = 0
+    """Files being saved; shown below the jobs."""
     _rows: dict[str, _Row] = attrs.field(factory=dict)
 
     @contextmanager
@@ -82,4 +84,7 @@ class Progress:
             clips = " ".join(clip.state for clip in job.clips)
             state = f"[{_STYLES[job.state]}]{job.state}"
             table.add_row(escape(job.key), state, f"{end - row.since:.0f} s", str(job.credits), escape(clips))
+        if self.saving:
+            table.caption = f"saving {self.saving} files"
+            table.caption_justify = "left"
         return table

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from rich.console import Console
 
+from ..errors import ConfigurationError
 from ..sandbox import Options, Sandbox
-from ..settings import API_KEY, BASE_URL
-from ..transport.limiter import STANDARD_RATE
+from ..settings import API_KEY, BASE_URL, SPEED
 
 
 async def run_sandbox(host: str, port: int, *, speed: float, seed: int, credits: int, console: Console) -> int:  # noqa: A002
     """Serve until cancelled; returns the exit code."""
-    async with Sandbox(Options(speed=speed, seed=seed, credits=credits), host=host, port=port) as box:
+    box = Sandbox(Options(speed=speed, seed=seed, credits=credits), host=host, port=port)
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(box)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ConfigurationError(
+                f"cannot listen on {host}:{port}: {reason}; choose another --port (0 takes a free one)"
+            ) from error
         console.print(f"The sandbox listens on {box.url}; Ctrl-C ends it. In another terminal:\n", highlight=False)
-        console.print(f"  export {BASE_URL}={box.url} {API_KEY}={box.key}", highlight=False)
-        if speed != 1:
-            console.print(
-                f"\nIt runs {speed:g} times as fast as the service, its rate limit too: "
-                f"give the session limiter=TokenBucket(rate={STANDARD_RATE * speed:g})",
-                highlight=False,
-            )
-        await asyncio.Event().wait()
+        hurry = "" if speed == 1 else f" {SPEED}={speed:g}"
+        console.print(f"  export {BASE_URL}={box.url} {API_KEY}={box.key}{hurry}", highlight=False)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        console.print("\nstopped", highlight=False)
     return 0

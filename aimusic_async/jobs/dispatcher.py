@@ -14,6 +14,7 @@ from ..api.models import canonical
 from ..api.request import Answer
 from ..api.wire import Progress, Reply, TaskState, read_now, read_task, read_task_id
 from ..errors import (
+    AuthenticationError,
     JobCancelled,
     JobError,
     JobFailed,
@@ -22,6 +23,7 @@ from ..errors import (
     NotSent,
     RateLimited,
     SubmissionUnknown,
+    SubscriptionRequired,
     TransportError,
 )
 from ..events import (
@@ -89,6 +91,7 @@ class Dispatcher:
         self._tries: dict[Job[Any], int] = {}
         self._refusals = 0  # in a row
         self._incidents = 0  # since the session was opened
+        self._outage = False
         self._news = asyncio.Event()
         self._closing = False
         self._posts: set[anyio.CancelScope] = set()  # under way, each shielded from cancelling
@@ -206,9 +209,10 @@ class Dispatcher:
             due = None if self._closing else self._schedule.due_at(now, kinds)
             if due is not None and due <= now:
                 return
-            # A wait shorter than the loop's timers would spin.
-            wait = None if due is None else max(self._clock.real(due - now), 0.001)
-            with anyio.move_on_after(wait):
+            if due is None:
+                await self._news.wait()
+                continue
+            with anyio.move_on_after(max(self._clock.real(due - now), 0.001)):  # a shorter wait would spin
                 await self._news.wait()
 
     async def _perform(self, choice: Choice[Job[Any]], token: Token, left: asyncio.Event) -> None:
@@ -223,15 +227,15 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - a mistake of ours must not take the other jobs along
             logger.exception("%s broke", job.key)
             if not job.done():
-                self._break_off(job, _broken(job, error))
+                self._break_off(job, _broken(job, error), sent=left.is_set())
         finally:
             left.set()
             self._news.set()
 
-    def _break_off(self, job: Job[Any], error: MusicError) -> None:
-        """End a job wherever it stands; in mid-POST its fate is unknown."""
+    def _break_off(self, job: Job[Any], error: MusicError, *, sent: bool = True) -> None:
+        """End a job wherever it stands; in mid-POST its fate is unknown, if it may have been `sent`."""
         self._schedule.drop(job)
-        if job.state is JobState.SENDING:
+        if job.state is JobState.SENDING and sent:
             unknown = SubmissionUnknown(job, "broken off while it was sent")
             unknown.__cause__ = error
             job._fail(unknown, JobState.UNKNOWN)
@@ -270,6 +274,7 @@ class Dispatcher:
         job._take_id(task_id, cost=job.request.cost)
         if job._ending is not None:
             job._fail(job._ending, JobState.DETACHED)
+            logger.warning("%s was given up while it was sent; the service has it as task %s", job.key, task_id)
         elif not job.done():  # a listener may have cancelled it
             kind, interval = self._task_kind(job), self._interval(job)
             self._schedule.watch(job, kind, now=self._clock.now(), interval=interval, timeout=job.timeout)
@@ -307,6 +312,15 @@ class Dispatcher:
             case GiveUp() if job._ending is not None:
                 job._fail(job._ending, _given_up(job))
             case GiveUp():
+                job._fail(error)
+                if isinstance(error, AuthenticationError | SubscriptionRequired):
+                    self._refuse_all(error)
+
+    def _refuse_all(self, error: MusicError) -> None:
+        """End what waits with the error of one: with this key, or without a subscription, all would be refused."""
+        for job in self.open_jobs():
+            if job.state is JobState.QUEUED:
+                self._schedule.drop(job)
                 job._fail(error)
 
     async def _poll(self, job: Job[Any], token: Token, left: asyncio.Event) -> None:
@@ -377,13 +391,21 @@ class Dispatcher:
     def _went_well(self, job: Job[Any]) -> None:
         self._tries.pop(job, None)
         self._refusals = 0
+        self._outage = False
+        job._trouble = None
 
     def _verdict(self, job: Job[Any], error: MusicError, repeat: Repeat) -> Again | Doubt | GiveUp:
         """Count the failure, pause after a refusal, and say whether to send again."""
         tries = self._tries[job] = self._tries.get(job, 0) + 1
+        verdict = after_failure(error, repeat, tries)
         if isinstance(error, RateLimited):
             self._pause(job, error)
-        return after_failure(error, repeat, tries)
+        elif isinstance(verdict, Again):
+            job._trouble = error
+            if not self._outage:
+                self._outage = True  # told once, until something goes well again
+                logger.warning("%s: %s; it is tried again", job.key, error)
+        return verdict
 
     def _pause(self, job: Job[Any], error: RateLimited) -> None:
         now = self._clock.now()

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, Self, TypeAlias, TypeVar
 
 from ..api.request import Request
 from ..errors import ConfigurationError, JobCancelled, MusicError
-from .job import Job
+from .job import Job, tell_left
 
 R = TypeVar("R")
 
@@ -146,15 +146,19 @@ class JobGroup:
                     await self._next_end()
         finally:
             self._inside = False
+            unfinished = [job for job in self.jobs if not job.done()]
             self.cancel()
+            tell_left("the group was left", unfinished)
             if self._timer is not None:
                 self._timer.cancel()
         failures = self.failures()
         if error is None and failures and self._on_failure != "keep":
-            for job, failure in failures.items():
-                if job.key not in str(failure):
-                    failure.add_note(f"job {job.key}")
-            raise ExceptionGroup(f"{len(failures)} of {len(self._jobs)} jobs failed", list(failures.values()))
+            different = list(dict.fromkeys(failures.values()))  # a wrong key fails all jobs with one error
+            if len(different) == len(failures):
+                for job, failure in failures.items():
+                    if job.key not in str(failure):
+                        failure.add_note(f"job {job.key}")
+            raise ExceptionGroup(f"{len(failures)} of {len(self._jobs)} jobs failed", different)
 
     def _free_key(self, request: Request[Any]) -> str:
         numbers = itertools.count(len(self._jobs) + 1)

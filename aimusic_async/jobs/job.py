@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from ..api.request import Request
 from ..api.results import Clip
 from ..errors import JobCancelled, JobError, JobTimeout, MusicError
-from ..events import JobState
+from ..events import JobState, logger
 
 R = TypeVar("R", covariant=True)
 
@@ -47,6 +47,7 @@ class Job(Generic[R]):
         "_operation",
         "_result",
         "_timer",
+        "_trouble",
         "_watcher",
         "clips",
         "credits",
@@ -89,6 +90,7 @@ class Job(Generic[R]):
         self._error: MusicError | None = None
         self._ending: JobError | None = None  # given up in mid-POST: it ends with this as soon as the POST is over
         self._timer: asyncio.TimerHandle | None = None
+        self._trouble: MusicError | None = None  # what went wrong last, and was tried again
         self._watcher = watcher
         # Made only when somebody waits: most of a thousand queued jobs are never waited for one by one.
         self._accepted: asyncio.Future[None] | None = None
@@ -187,7 +189,9 @@ class Job(Generic[R]):
     def _run_out(self) -> None:
         """End it because its time, or its group's, is over."""
         if not self.done():
-            self._desk.abandon(self, JobTimeout(self))
+            error = JobTimeout(self)
+            error.__cause__ = self._trouble
+            self._desk.abandon(self, error)
 
     def _succeed(self, result: Any) -> None:
         """End with a result."""
@@ -215,3 +219,23 @@ class Job(Generic[R]):
 def _wake(future: asyncio.Future[None] | None) -> None:
     if future is not None and not future.done():
         future.set_result(None)
+
+
+_LEFT = {
+    JobState.SENDING: "being sent just now",
+    JobState.CANCELLED: "never sent",
+    JobState.DETACHED: "left with the service, to be attached again by task id",
+    JobState.UNKNOWN: "perhaps taken by the service: look before you pay twice",
+}
+
+
+def tell_left(who: str, jobs: Sequence[Job[Any]]) -> None:
+    """Log one warning about jobs that were given up with their owner, with the ids of all that were paid for."""
+    told = []
+    for state, what in _LEFT.items():
+        names = [job.task_id or job.key for job in jobs if job.state is state]
+        if names:
+            shown = names if state is not JobState.CANCELLED else [*names[:5], *(["…"] if len(names) > 5 else [])]
+            told.append(f"{len(names)} {what} ({', '.join(shown)})")
+    if told:
+        logger.warning("%s with unfinished jobs: %s", who, "; ".join(told))

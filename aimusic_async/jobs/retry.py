@@ -13,7 +13,7 @@ import attrs
 from ..errors import ApiError, MusicError, NotFound, NotSent, RateLimited, ServerError, TransportError
 
 _TRIES = 8
-"""Tries of a request that fails in one way after another; with the delays below that is some three minutes."""
+"""Tries of a request that fails in one way after another; with the delays below that is two minutes."""
 
 _PASSING = frozenset({408, 425})
 _LONGEST_DELAY = 60.0

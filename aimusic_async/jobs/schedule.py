@@ -100,7 +100,7 @@ class Schedule(Generic[J]):
     """Keeps what waits for a token. Times are seconds on one clock, which the caller reads."""
 
     def __init__(self, durations: Durations | None = None) -> None:
-        self.durations = durations or Durations()
+        self.durations: Durations = durations or Durations()
         self._places = itertools.count()
         self._lines: dict[Kind, list[tuple[float, int, J]]] = {Kind.CALL: [], Kind.SUBMIT: []}
         self._waiting: dict[J, _Waiting] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from types import SimpleNamespace, TracebackType
@@ -133,6 +134,9 @@ def told(error: BaseException) -> str:
     """Return what went wrong on the network, in one short line."""
     if isinstance(error, aiohttp.ClientResponseError):
         return f"HTTP {error.status} {error.message}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        cause = error.os_error
+        return os.strerror(cause.errno) if cause.errno and cause.errno > 0 else cause.strerror or str(cause)
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 

@@ -159,7 +159,7 @@ REFUSED = [
         sonic.CreateMusic,
         LYRICS | {"mv": "sonic-v5", "gpt_description_prompt": "rain"},
         "prompt",
-        "custom_mode=True",
+        "or gpt_description_prompt, not both",
         "'[Verse]",
     ),
     (

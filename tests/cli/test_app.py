@@ -1,5 +1,6 @@
 """The command line as a user meets it: help, versions, wrong words, missing parts, Ctrl-C."""
 
+import os
 import re
 import signal
 import subprocess
@@ -59,10 +60,9 @@ def test_a_missing_extra_is_named(monkeypatch):
 def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path):
     (tmp_path / "file").write_text("")
     result = run("demo", "--out", str(tmp_path / "file" / "out"), "--speed", "600")
-    assert result.exit_code == 1
-    assert "Traceback" not in result.output
-    assert "aimusic: " in result.output
-    assert "file" in result.output.splitlines()[-1]
+    assert result.exit_code == 2
+    assert result.output.startswith("aimusic: cannot write into ")
+    assert len(result.output.splitlines()) == 1
 
 
 def test_the_sandbox_command_serves_until_it_is_interrupted():
@@ -81,14 +81,37 @@ def test_the_sandbox_command_serves_until_it_is_interrupted():
     finally:
         process.kill()
         process.wait()
-    assert process.returncode == 130
-    assert errors == "aimusic: interrupted\n"
+    assert (process.returncode, errors) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("sign", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_an_ended_demo_says_so_and_leaves_no_temporary_files(tmp_path, sign, code, word):
+    command = [*AIMUSIC, "demo", "--out", str(tmp_path / "out"), "--speed", "10"]
+    environ = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
+    (tmp_path / "tmp").mkdir()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ)
+    try:
+        while "submitted" not in process.stdout.readline():
+            pass
+        process.send_signal(sign)
+        printed, errors = process.communicate(timeout=10)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == code
+    assert errors.splitlines()[-1] == f"aimusic: {word}"
+    assert "left with the service" in errors
+    assert "files are in" in printed
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_a_port_that_is_taken_is_one_clear_line(fake_port):
     result = run("sandbox", "--port", str(fake_port))
-    assert result.exit_code == 1
-    assert "in use" in result.output
+    assert result.exit_code == 2
+    assert f"cannot listen on 127.0.0.1:{fake_port}: " in result.output
+    assert "choose another --port" in plain(result.output)
     assert "Traceback" not in result.output
 
 

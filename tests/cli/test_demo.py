@@ -27,6 +27,7 @@ def test_it_leaves_playable_files_reports_no_refusal_and_tells_what_it_took(tmp_
     assert "0 refused (429)" in printed
     assert "60 credits spent" in printed
     requests, polls = map(int, re.search(r"(\d+) requests sent \((\d+) polls\)", printed).groups())
+    assert "Vocals" in " ".join(path.name for path in files if "Harbour" in path.name)
     assert requests == polls + 6 + 2  # six jobs, and credits asked before and after
     for path in files:
         assert path.name in printed

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from aimusic_async.api.operations import operations
-from aimusic_async.cli.operations import markdown, rows, show
+from aimusic_async.cli.operations import markdown, rows, show, show_fields
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -25,3 +25,17 @@ def test_on_a_terminal_it_is_a_table():
     show(Console(file=out, force_terminal=True, width=160))
     assert "sonic.StemsFull" in out.getvalue()
     assert "| ---" not in out.getvalue()
+
+
+def test_on_a_narrow_terminal_no_name_is_cut():
+    out = io.StringIO()
+    show(Console(file=out, force_terminal=True, width=80))
+    assert all(row[0] in out.getvalue() for row in rows())
+
+
+def test_one_operation_is_shown_with_its_fields_and_limits():
+    out = io.StringIO()
+    assert show_fields("sonic.create_music", Console(file=out, width=140))
+    for words in ("mv *", "title", "at most 80 characters", "'f' | 'm'", "Between(least=10, most=360)"):
+        assert words in out.getvalue()
+    assert not show_fields("sonic.dance", Console(file=out))
