@@ -6,20 +6,27 @@ import argparse
 
 from rich.console import Console
 
-from benchmarks import schedules
+from benchmarks import limiter, overhead, scale, schedules, wire
 
-ALL = {"schedules": schedules.run}
+ALL = {
+    "schedules": schedules.run,
+    "overhead": overhead.run,
+    "scale": scale.run,
+    "limiter": limiter.run,
+    "wire": wire.run,
+}
 
 
 def main() -> None:
     """Parse the names and run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*ALL, []], metavar="name", help=", ".join(ALL))
-    parser.add_argument("--seeds", type=int, default=3, help="runs to average (default 3)")
+    parser.add_argument("--seeds", type=int, default=8, help="runs to average (default 8)")
     arguments = parser.parse_args()
-    console = Console(width=110)
+    console = Console(width=120)
     for name in arguments.names or ALL:
         console.print(ALL[name](seeds=arguments.seeds))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,8 @@
 """How soon N songs are there at one request per 3 seconds: ours, what people write today, and the best that could be.
 
-Virtual time over the sandbox, real HTTP, task durations log-normal (median 90 s, sigma 0.35), which no schedule knows.
-All ways use the same token period, so that the schedule alone is compared.
+Virtual time over the sandbox, real HTTP, task durations log-normal (median 90 s, sigma 0.35), which no way knows.
+All ways use the same token period, so that the schedule alone is compared. The clairvoyant knows every duration: it
+looks at each task once, as soon as it has finished, and else submits.
 """
 
 from __future__ import annotations
@@ -11,68 +12,110 @@ import heapq
 import math
 import random
 import statistics
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import attrs
 import looptime
+from rich.console import Group
 from rich.table import Table
 
 from aimusic_async import MusicSession, TokenBucket, sonic
 from aimusic_async.sandbox import Options, Sandbox
+from benchmarks import plot
 
-COUNTS = (10, 30, 100, 300)
+COUNTS = (1, 10, 30, 100, 300, 1000)
+LOADS = (0.3, 0.6, 0.9)
+STREAM = 150
+MEDIAN, SIGMA = 90.0, 0.35
+PERIOD = TokenBucket().period
 SONG = sonic.CreateMusic(mv="sonic-v5", prompt="[Verse]\nOne of many")
+PICTURE = Path(__file__).with_name("schedules.png")
+
+
+@attrs.frozen
+class Work:
+    """Songs to make: when each is asked for, and how long the service will take for it (seconds)."""
+
+    arrivals: list[float]
+    durations: list[float]
+
+    @classmethod
+    def batch(cls, count: int, seed: int) -> Work:
+        """All asked for at once."""
+        return cls([0.0] * count, _durations(count, seed))
+
+    @classmethod
+    def stream(cls, load: float, seed: int) -> Work:
+        """Asked for one by one, at a share of what two requests a song allow."""
+        dice, now, arrivals = random.Random(f"{seed} arrivals"), 0.0, []
+        for _ in range(STREAM):
+            now += dice.expovariate(load / (2 * PERIOD))
+            arrivals.append(now)
+        return cls(arrivals, _durations(STREAM, seed))
 
 
 @attrs.frozen
 class Run:
-    """When each song was there, in seconds from the start, and what it took."""
+    """When each song was there, by the order of asking, and what it took."""
 
-    ends: list[float]
+    work: Work
+    ends: Sequence[float]
     requests: int
-    refusals: int
+    refusals: int = 0
 
     @property
-    def makespan(self) -> float:
-        """When the last song was there."""
-        return max(self.ends)
+    def turnarounds(self) -> list[float]:
+        """Seconds from asking to having, song by song."""
+        return [end - arrival for end, arrival in zip(self.ends, self.work.arrivals, strict=True)]
 
     @property
-    def turnaround(self) -> float:
-        """When a song was there on average."""
-        return statistics.fmean(self.ends)
+    def figures(self) -> tuple[float, float, float, float]:
+        """Makespan, mean and 95th turnaround, time to the first song."""
+        sorted_ = sorted(self.turnarounds)
+        return max(self.ends), statistics.fmean(sorted_), sorted_[math.ceil(0.95 * len(sorted_)) - 1], min(self.ends)
 
 
-def _virtual(work: Callable[[], Awaitable[Run]]) -> Run:
-    loop = looptime.new_event_loop(_enabled=True)
-    try:
-        return loop.run_until_complete(work())  # type: ignore[arg-type]
-    finally:
-        loop.close()
+Make = Callable[[], Awaitable[object]]
+Way = Callable[[Sandbox, Work], Awaitable[list[float]]]
 
 
-async def ours(box: Sandbox, count: int) -> list[float]:
-    """Submit all in one group."""
+def _durations(count: int, seed: int) -> list[float]:
+    dice = random.Random(seed)
+    return [dice.lognormvariate(math.log(MEDIAN), SIGMA) for _ in range(count)]
+
+
+# --- the ways ----------------------------------------------------------------------------------------------------------
+
+
+async def _as_asked(work: Work, make: Make) -> list[float]:
+    """Ask for each song when it arrives, and note when it is there."""
     clock = asyncio.get_running_loop().time
-    ends: list[float] = []
-    async with MusicSession.sandbox(box) as music, music.group() as group:
-        started = clock()
-        for _ in range(count):
-            group.submit(SONG)
-        async for _ in group.as_completed():
-            ends.append(clock() - started)  # noqa: PERF401 - the moment counts, not the list
+    started, ends = clock(), [0.0] * len(work.arrivals)
+
+    async def one(number: int) -> None:
+        await asyncio.sleep(work.arrivals[number])
+        await make()
+        ends[number] = clock() - started
+
+    await asyncio.gather(*(one(number) for number in range(len(ends))))
     return ends
 
 
-async def gather(box: Sandbox, count: int) -> list[float]:
-    """What people write: `asyncio.gather`, a first-come-first-served limiter, a poll every 20 seconds."""
-    clock = asyncio.get_running_loop().time
+async def ours(box: Sandbox, work: Work) -> list[float]:
+    """aimusic_async: submit, and await."""
+    async with MusicSession.sandbox(box) as music:
+        return await _as_asked(work, lambda: music.submit(SONG).result())
+
+
+@asynccontextmanager
+async def _handmade(box: Sandbox, waits: Callable[[], Iterator[float]]) -> Any:
+    """Yield what people write: a limiter, first come first served, and a loop that waits and polls."""
     limiter = TokenBucket()
     body = {"task_type": "create_music", "custom_mode": True, "mv": SONG.mv, "prompt": SONG.prompt}
-    started = clock()
-
     async with aiohttp.ClientSession(box.url, headers={"Authorization": f"Bearer {box.key}"}) as http:
 
         async def ask(method: str, path: str, **rest: Any) -> Any:
@@ -80,60 +123,162 @@ async def gather(box: Sandbox, count: int) -> list[float]:
             async with http.request(method, f"/api/v1{path}", **rest) as response:
                 return await response.json()
 
-        async def song() -> float:
+        async def song() -> None:
             task_id = (await ask("POST", "/sonic/create", json=body))["task_id"]
-            while True:
-                await asyncio.sleep(20)
-                answer = await ask("GET", f"/sonic/task/{task_id}")
-                if all(clip["state"] == "succeeded" for clip in answer.get("data") or [{"state": ""}]):
-                    return clock() - started
+            for wait in waits():
+                await asyncio.sleep(wait)
+                clips = (await ask("GET", f"/sonic/task/{task_id}")).get("data")
+                if clips and all(clip["state"] == "succeeded" for clip in clips):
+                    return
 
-        return list(await asyncio.gather(*(song() for _ in range(count))))
+        yield song
 
 
-def clairvoyant(durations: list[float], period: float) -> Run:
-    """Know every duration: look at each task once, as soon as it has finished, and else submit."""
-    now, ends, running, waiting = 0.0, [], [], list(reversed(durations))
+def _every_20_seconds() -> Iterator[float]:
+    while True:
+        yield 20.0
+
+
+def _backing_off() -> Iterator[float]:
+    wait = 10.0
+    while True:
+        yield wait
+        wait = min(wait * 1.5, 60.0)
+
+
+async def gather(box: Sandbox, work: Work) -> list[float]:
+    """All at once, a poll every 20 seconds."""
+    async with _handmade(box, _every_20_seconds) as song:
+        return await _as_asked(work, song)
+
+
+async def ten_at_a_time(box: Sandbox, work: Work) -> list[float]:
+    """The same, with ten songs under way at a time."""
+    ten = asyncio.Semaphore(10)
+    async with _handmade(box, _every_20_seconds) as song:
+
+        async def one() -> None:
+            async with ten:
+                await song()
+
+        return await _as_asked(work, one)
+
+
+async def backing_off(box: Sandbox, work: Work) -> list[float]:
+    """All at once, polls after 10 seconds, then 15, 22, … up to 60."""
+    async with _handmade(box, _backing_off) as song:
+        return await _as_asked(work, song)
+
+
+WAYS: dict[str, Way] = {
+    "aimusic_async": ours,
+    "gather, poll every 20 s": gather,
+    "ten at a time": ten_at_a_time,
+    "gather, backing off": backing_off,
+}
+
+
+def clairvoyant(work: Work) -> Run:
+    """The schedule of somebody who knows every duration."""
+    now, ends = 0.0, [0.0] * len(work.arrivals)
+    running: list[tuple[float, int]] = []
+    waiting = list(range(len(ends)))[::-1]
     while waiting or running:
-        if running and (running[0] <= now or not waiting):
-            now = max(now, heapq.heappop(running))
-            ends.append(now)
+        ready = [running[0][0]] if running else []
+        if waiting:
+            ready.append(work.arrivals[waiting[-1]])
+        now = max(now, min(ready))
+        if running and running[0][0] <= now:
+            _, number = heapq.heappop(running)
+            ends[number] = now
         else:
-            heapq.heappush(running, now + waiting.pop())
-        now += period
-    return Run(ends, requests=2 * len(durations), refusals=0)
+            number = waiting.pop()
+            heapq.heappush(running, (now + work.durations[number], number))
+        now += PERIOD
+    return Run(work, ends, requests=2 * len(ends))
 
 
-def _measure(way: Callable[[Sandbox, int], Awaitable[list[float]]], durations: list[float]) -> Run:
-    async def work() -> Run:
-        options = Options(credits=10**6, durations=lambda _operation, number: durations[number])
+# --- measuring ---------------------------------------------------------------------------------------------------------
+
+
+def _virtual(work: Awaitable[Any]) -> Any:
+    loop = looptime.new_event_loop(_enabled=True)
+    try:
+        return loop.run_until_complete(work)  # type: ignore[arg-type]
+    finally:
+        loop.close()
+
+
+def measure(way: Way, work: Work) -> Run:
+    """Make the songs in one way, in a sandbox of its own."""
+
+    async def play() -> Run:
+        options = Options(credits=10**6, durations=lambda _operation, number: work.durations[number])
         async with Sandbox(options) as box:
-            ends = await way(box, len(durations))
-            return Run(ends, requests=len(box.books.requests), refusals=len(box.books.refusals))
+            ends = await way(box, work)
+            return Run(work, ends, requests=len(box.books.requests), refusals=len(box.books.refusals))
 
-    return _virtual(work)
+    run: Run = _virtual(play())
+    return run
 
 
-def run(*, seeds: int) -> Table:
-    """Measure every way at every count; figures are ratios to the clairvoyant schedule, means over the seeds."""
-    table = Table(title=f"N songs, 1 request per {TokenBucket().period:g} s; ratios to the clairvoyant, {seeds} seeds")
-    for column in ("N", "way", "mean turnaround", "makespan", "first song", "requests a song", "refusals"):
-        table.add_column(column, justify="left" if column == "way" else "right")
+def direct_call(count: int) -> float:
+    """Return how long a direct call takes in the middle of a batch of `count`, in token periods."""
+
+    async def play() -> float:
+        clock = asyncio.get_running_loop().time
+        waits = []
+        async with Sandbox(Options(credits=10**6)) as box, MusicSession.sandbox(box) as music:
+            async with music.group() as group:
+                for _ in range(count):
+                    group.submit(SONG)
+                for _ in range(20):
+                    await asyncio.sleep(101.7)
+                    asked = clock()
+                    await music.sonic.upsample_tags(tags="pop")
+                    waits.append(clock() - asked)
+                group.cancel()
+        return max(waits) / PERIOD
+
+    longest: float = _virtual(play())
+    return longest
+
+
+def run(*, seeds: int) -> Group:
+    """Measure every way; figures are ratios to the clairvoyant, means over the seeds."""
+    batches = _table("All at once")
+    drawn = []
     for count in COUNTS:
-        for way in (ours, gather):
-            rows = []
-            for seed in range(seeds):
-                dice = random.Random(seed)
-                durations = [dice.lognormvariate(math.log(90), 0.35) for _ in range(count)]
-                rows.append((_measure(way, durations), clairvoyant(durations, TokenBucket().period)))
-            table.add_row(
-                str(count),
-                way.__name__,
-                *(
-                    f"{statistics.fmean(value(got) / value(best) for got, best in rows):.2f}"
-                    for value in (lambda one: one.turnaround, lambda one: one.makespan, lambda one: min(one.ends))
-                ),
-                f"{statistics.fmean(got.requests / count for got, _ in rows):.1f}",
-                str(sum(got.refusals for got, _ in rows)),
-            )
+        few = min(seeds, 2) if count >= 1000 else seeds
+        for name, way in WAYS.items():
+            ratios = _add(batches, f"{count}", name, way, [Work.batch(count, seed) for seed in range(few)])
+            drawn.append((count, name, ratios[1], ratios[0], ratios[3]))
+    streams = _table(f"One by one, {STREAM} songs")
+    for load in LOADS:
+        for name, way in WAYS.items():
+            _add(streams, f"{load:.0%}", name, way, [Work.stream(load, seed) for seed in range(min(seeds, 3))])
+    plot.save(PICTURE, drawn)
+    note = f"A direct call in the middle of a batch of 1,000 took at most {direct_call(1000):.1f} token periods (of 20)."
+    return Group(batches, streams, note, f"The plot is in {PICTURE.name}.")
+
+
+def _table(title: str) -> Table:
+    table = Table(title=f"{title}: 1 request per {PERIOD:g} s, ratios to the clairvoyant")
+    for column in ("songs", "way"):
+        table.add_column(column)
+    for column in ("makespan", "mean turnaround", "95th", "first song", "requests a song", "refusals"):
+        table.add_column(column, justify="right")
     return table
+
+
+def _add(table: Table, label: str, name: str, way: Way, works: list[Work]) -> list[float]:
+    runs = [measure(way, work) for work in works]
+    best = [clairvoyant(work).figures for work in works]
+    ratios = [
+        statistics.fmean(mine / theirs for mine, theirs in zip(column, bests, strict=True))
+        for column, bests in zip(zip(*(one.figures for one in runs), strict=True), zip(*best, strict=True), strict=True)
+    ]
+    requests = statistics.fmean(one.requests / len(one.ends) for one in runs)
+    refusals = sum(one.refusals for one in runs)
+    table.add_row(label, name, *(f"{ratio:.2f}" for ratio in ratios), f"{requests:.1f}", str(refusals))
+    return ratios
