@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import aiohttp
 import anyio
 
-from .api.account import GetCredits
 from .api.request import Answer, Request
 from .api.results import Clip, Clips, Credits, Song
 from .errors import ConfigurationError, InvalidRequest, MusicError
@@ -197,6 +196,8 @@ class MusicSession:
 
     async def credits(self) -> Credits:
         """Return what the account has left. Free, but takes a token."""
+        from .api.account import GetCredits  # noqa: PLC0415 - loads the operations, which not every program needs
+
         return await self.run(GetCredits())
 
     async def download(self, what: Clips | Clip | Iterable[Clip], folder: str | os.PathLike[str]) -> list[Path]:

@@ -88,7 +88,7 @@ def _durations(count: int, seed: int) -> list[float]:
     return [dice.lognormvariate(math.log(MEDIAN), SIGMA) for _ in range(count)]
 
 
-# --- the ways ----------------------------------------------------------------------------------------------------------
+# --- the ways --------------------------------------------------------------------------------------------------------
 
 
 async def _as_asked(work: Work, make: Make) -> list[float]:
@@ -198,7 +198,7 @@ def clairvoyant(work: Work) -> Run:
     return Run(work, ends, requests=2 * len(ends))
 
 
-# --- measuring ---------------------------------------------------------------------------------------------------------
+# --- measuring -------------------------------------------------------------------------------------------------------
 
 
 def _virtual(work: Awaitable[Any]) -> Any:
@@ -228,16 +228,19 @@ def direct_call(count: int) -> float:
     async def play() -> float:
         clock = asyncio.get_running_loop().time
         waits = []
-        async with Sandbox(Options(credits=10**6)) as box, MusicSession.sandbox(box) as music:
-            async with music.group() as group:
-                for _ in range(count):
-                    group.submit(SONG)
-                for _ in range(20):
-                    await asyncio.sleep(101.7)
-                    asked = clock()
-                    await music.sonic.upsample_tags(tags="pop")
-                    waits.append(clock() - asked)
-                group.cancel()
+        async with (
+            Sandbox(Options(credits=10**6)) as box,
+            MusicSession.sandbox(box) as music,
+            music.group() as group,
+        ):
+            for _ in range(count):
+                group.submit(SONG)
+            for _ in range(20):
+                await asyncio.sleep(101.7)
+                asked = clock()
+                await music.sonic.upsample_tags(tags="pop")
+                waits.append(clock() - asked)
+            group.cancel()
         return max(waits) / PERIOD
 
     longest: float = _virtual(play())
@@ -258,7 +261,7 @@ def run(*, seeds: int) -> Group:
         for name, way in WAYS.items():
             _add(streams, f"{load:.0%}", name, way, [Work.stream(load, seed) for seed in range(min(seeds, 3))])
     plot.save(PICTURE, drawn)
-    note = f"A direct call in the middle of a batch of 1,000 took at most {direct_call(1000):.1f} token periods (of 20)."
+    note = f"A direct call in a batch of 1,000 took at most {direct_call(1000):.1f} token periods (the longest of 20)."
     return Group(batches, streams, note, f"The plot is in {PICTURE.name}.")
 
 

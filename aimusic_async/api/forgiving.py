@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import attrs
-
 from .results import AlignedWord, Raw
 
 if TYPE_CHECKING:
@@ -23,8 +21,7 @@ UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, In
 
 def structure(payload: Mapping[str, Any], cls: type[R], *, raw: Mapping[str, Any]) -> R:
     """Make a result of the part of an answer that holds it, and keep `raw`, the service's own words, with it."""
-    result: Any = _reader().structure(payload, cls)
-    made: R = attrs.evolve(result, raw=raw)
+    made: R = _reader().structure({**payload, "raw": raw}, cls)
     return made
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 
 _STANDARD = NormalDist()
+_ROOT = math.sqrt(2)
 _FAR = 5.0
 """Sigmas beyond the median from which chances are too small to divide."""
 
@@ -43,7 +44,7 @@ class Duration:
 
     def running(self, age: float) -> float:
         """Return the chance that a task still runs at `age` seconds."""
-        return 1.0 if age <= 0 else 0.5 * math.erfc(self._deviations(age) / math.sqrt(2))
+        return 1.0 if age <= 0 else 0.5 * math.erfc(self._deviations(age) / _ROOT)
 
     def finished(self, *, since: float, age: float) -> float:
         """Return the chance that a task that ran at the age of `since` is done at `age` (both in seconds).
@@ -52,10 +53,7 @@ class Duration:
         """
         if age <= since:
             return 0.0
-        early, late = self._deviations(since), self._deviations(age)
-        if early < _FAR:
-            return 1.0 - self.running(age) / self.running(since)
-        return 1.0 - math.exp((early * early - late * late) / 2) * early / late
+        return _done_between(self._deviations(since), self._deviations(age))
 
     def age_at(self, chance: float, *, since: float) -> float:
         """Return the age at which a task that ran at the age of `since` is done with this `chance`, below 1."""
@@ -67,6 +65,13 @@ class Duration:
     def _deviations(self, age: float) -> float:
         """How many sigmas an age lies beyond the median."""
         return (math.log(age) - math.log(self.median)) / self.sigma if age > 0 else -math.inf
+
+
+def _done_between(early: float, late: float) -> float:
+    """Return the chance that what still ran at `early` is done at `late`, both in sigmas beyond the median."""
+    if early < _FAR:
+        return 1.0 - math.erfc(late / _ROOT) / math.erfc(early / _ROOT)
+    return 1.0 - math.exp((early * early - late * late) / 2) * early / late
 
 
 @attrs.frozen
@@ -128,15 +133,15 @@ class _Learned:
         typical = math.log(kind.typical or _UNKNOWN)
         self._grid = [(typical + median, sigma) for median in _MEDIANS for sigma in _SIGMAS]
         self._prior = [_log_prior(median, sigma) for median in _MEDIANS for sigma in _SIGMAS]
-        self._candidates = [Duration(math.exp(mu), sigma) for mu, sigma in self._grid]
         self.evidence = evidence or [0.0] * len(self._grid)
         self.finished = finished
         self.guess = self._mean()
 
     def look(self, since: float, age: float, *, finished: bool) -> None:
         memory = _MEMORY if finished else 1.0  # a task's looks belong together: they fade together
-        for index, candidate in enumerate(self._candidates):
-            done = candidate.finished(since=since, age=age)
+        late, early = math.log(age), math.log(since) if since > 0 else -math.inf
+        for index, (mu, sigma) in enumerate(self._grid):
+            done = _done_between((early - mu) / sigma, (late - mu) / sigma)
             chance = done if finished else 1.0 - done
             self.evidence[index] = self.evidence[index] * memory + math.log(max(chance, _LEAST))
         self.finished += finished

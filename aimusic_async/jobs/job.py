@@ -92,9 +92,9 @@ class Job(Generic[R]):
         self._timer: asyncio.TimerHandle | None = None
         self._trouble: MusicError | None = None  # what went wrong last, and was tried again
         self._watcher = watcher
-        # Made only when somebody waits: most of a thousand queued jobs are never waited for one by one.
-        self._accepted: asyncio.Future[None] | None = None
-        self._done: asyncio.Future[None] | None = None
+        # One future a waiter, so that cancelling one leaves the others alone; most queued jobs have none.
+        self._accepted: list[asyncio.Future[None]] | None = None
+        self._done: list[asyncio.Future[None]] | None = None
 
     def __repr__(self) -> str:
         task = f" task_id={self.task_id!r}" if self.task_id else ""
@@ -129,9 +129,8 @@ class Job(Generic[R]):
         operation that is answered at once and has no task. Cancelling the wait leaves the job alone.
         """
         if self.task_id is None and not self.done():
-            if self._accepted is None:
-                self._accepted = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._accepted)
+            self._accepted = self._accepted or []
+            await _added(self._accepted)
         if self.task_id is not None:
             return self.task_id
         if self._error is not None:
@@ -142,9 +141,8 @@ class Job(Generic[R]):
         """Wait until the job has ended, however it ended. Cancelling the wait leaves the job alone."""
         if self.done():
             return
-        if self._done is None:
-            self._done = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._done)
+        self._done = self._done or []
+        await _added(self._done)
 
     def done(self) -> bool:
         """Whether it has ended: with a result, an error, or because nobody watches it any more."""
@@ -216,9 +214,15 @@ class Job(Generic[R]):
             self._watcher = None
 
 
-def _wake(future: asyncio.Future[None] | None) -> None:
-    if future is not None and not future.done():
-        future.set_result(None)
+def _added(waiters: list[asyncio.Future[None]]) -> asyncio.Future[None]:
+    waiters.append(asyncio.get_running_loop().create_future())
+    return waiters[-1]
+
+
+def _wake(waiters: list[asyncio.Future[None]] | None) -> None:
+    for waiter in waiters or ():
+        if not waiter.done():
+            waiter.set_result(None)
 
 
 _LEFT = {
