@@ -201,6 +201,10 @@ class Job(Generic[R]):
         self._error = error
         self._end(state)
 
+    def _give_up(self, error: MusicError) -> None:
+        """End with an error, not in mid-POST: the service may have it all the same, if anything was paid for it."""
+        self._fail(error, JobState.DETACHED if self.task_id or self.credits else JobState.CANCELLED)
+
     def _end(self, state: JobState) -> None:
         self.state = state
         if self._timer is not None:
