@@ -37,8 +37,19 @@ def types(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure, beside what people write today; prints tables."""
-    session.install("-e", ".[bench]")
+    session.install("-e", ".[bench,dev]")
     session.run("python", "-m", "benchmarks", *session.posargs)
+    if not session.posargs:  # what must hold for any answer, tried longer than the tests have time for
+        session.run(
+            "pytest",
+            "-q",
+            "tests/api/test_wire.py",
+            "-k",
+            "whatever",
+            "--timeout",
+            "600",
+            env={"AIMUSIC_EXAMPLES": "5000"},
+        )
 
 
 @nox.session

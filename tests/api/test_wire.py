@@ -1,6 +1,7 @@
 """Reading answers: every shape the service is known to use, and any that it is not."""
 
 import json
+import os
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from aimusic_async import MusicError, ServerError, account, producer, sonic
 from aimusic_async.api.wire import Reply, TaskState, read_now, read_task, read_task_id
 
 SONG = sonic.CreateMusic(prompt="la", mv="sonic-v5")
+EXAMPLES = int(os.environ.get("AIMUSIC_EXAMPLES", "300"))  # `nox -s bench` asks for 5,000
 
 
 def reply(body, status=200):
@@ -296,7 +298,7 @@ readers = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(read=readers, body=likely, status=st.sampled_from([200, 202, 301, 400, 403, 404, 429, 500, 504]))
 def test_whatever_json_comes_nothing_but_a_music_error_is_raised(read, body, status):
     try:
@@ -305,7 +307,7 @@ def test_whatever_json_comes_nothing_but_a_music_error_is_raised(read, body, sta
         assert str(error)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(read=readers, body=st.binary(max_size=200), status=st.sampled_from([200, 502]))
 def test_whatever_bytes_come_nothing_but_a_music_error_is_raised(read, body, status):
     try:
