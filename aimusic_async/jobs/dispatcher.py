@@ -10,18 +10,8 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from ..errors import (
-    JobCancelled,
-    JobError,
-    MusicError,
-    SubmissionUnknown,
-)
-from ..events import (
-    Events,
-    JobChanged,
-    JobState,
-    logger,
-)
+from ..errors import JobCancelled, JobError, MusicError, SubmissionUnknown
+from ..events import Events, JobChanged, JobState, logger
 from ..settings import Settings
 from ..transport.http import HttpTransport
 from ..transport.limiter import RateLimiter, Token

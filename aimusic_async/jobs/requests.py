@@ -48,8 +48,6 @@ _REPEAT_INTERVAL = 6.0
 """Seconds between the first two askings of an operation that has to be asked again until it is ready."""
 _READY_WITHIN = 600.0
 """Seconds after which it is given up: such things take a minute."""
-
-
 _REPEATEDLY = 3
 """Refusals for speed after which it is told that the limit does not fit."""
 
