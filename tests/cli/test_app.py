@@ -16,6 +16,23 @@ from aimusic_async.cli.app import app
 AIMUSIC = [sys.executable, "-c", "from aimusic_async.cli import main; main()"]
 
 
+def _listen_to_ctrl_c():
+    """A shell starts what runs in the background deaf to SIGINT, and its children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def started(*words, **options):
+    """Start the command as a process of its own, which Ctrl-C can end."""
+    return subprocess.Popen(
+        [*AIMUSIC, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_listen_to_ctrl_c,  # noqa: PLW1509 - no thread runs here, and it only sets a signal
+        **options,
+    )
+
+
 def run(*words):
     return CliRunner().invoke(app, words)
 
@@ -66,9 +83,7 @@ def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path):
 
 
 def test_the_sandbox_command_serves_until_it_is_interrupted():
-    process = subprocess.Popen(
-        [*AIMUSIC, "sandbox", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = started("sandbox", "--port", "0")
     try:
         first = process.stdout.readline()
         url = re.search(r"http://\S+?(?=;)", first).group()
@@ -80,7 +95,7 @@ def test_the_sandbox_command_serves_until_it_is_interrupted():
         _, errors = process.communicate(timeout=10)
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
     assert (process.returncode, errors) == (0, "")
 
 
@@ -88,10 +103,9 @@ def test_the_sandbox_command_serves_until_it_is_interrupted():
     ("sign", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 )
 def test_an_ended_demo_says_so_and_leaves_no_temporary_files(tmp_path, sign, code, word):
-    command = [*AIMUSIC, "demo", "--out", str(tmp_path / "out"), "--speed", "10"]
     environ = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
     (tmp_path / "tmp").mkdir()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ)
+    process = started("demo", "--out", str(tmp_path / "out"), "--speed", "10", env=environ)
     try:
         while "submitted" not in process.stdout.readline():
             pass
@@ -99,7 +113,7 @@ def test_an_ended_demo_says_so_and_leaves_no_temporary_files(tmp_path, sign, cod
         printed, errors = process.communicate(timeout=10)
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
     assert process.returncode == code
     assert errors.splitlines()[-1] == f"aimusic: {word}"
     assert "left with the service" in errors
