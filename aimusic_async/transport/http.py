@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from types import SimpleNamespace, TracebackType
+from contextvars import ContextVar
+from functools import cache
+from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+import attrs
+from aiohttp.connector import Connection
 
 from ..api.request import Request
 from ..api.wire import Reply, encode
@@ -35,6 +39,34 @@ _NOT_SENT = (
 _IGNORE: Callable[[], None] = lambda: None  # noqa: E731 - a name for doing nothing
 
 
+@attrs.define
+class _Departure:
+    """One request of ours, and whether it has left."""
+
+    on_sent: Callable[[], None]
+    left: bool = False
+
+    def now(self) -> None:
+        """Let it leave, once: aiohttp sends a GET again by itself when a connection drops, which costs a token."""
+        if self.left:
+            raise aiohttp.ServerDisconnectedError("the connection was dropped")
+        self.left = True
+        self.on_sent()
+
+
+_departure: ContextVar[_Departure] = ContextVar("aimusic_departure")
+
+
+class _Request(aiohttp.ClientRequest):
+    """Tells when it has a connection and its headers leave; aiohttp's tracing tells it too, and costs more."""
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        """Send it over a connection."""
+        if (departure := _departure.get(None)) is not None:  # files have none
+            departure.now()
+        return await super().send(conn)
+
+
 class HttpTransport:
     """Sends requests of one account. An async context manager: the pool lives as long as the block.
 
@@ -53,7 +85,7 @@ class HttpTransport:
         self._http = self._given or await self._stack.enter_async_context(
             aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(keepalive_timeout=_IDLE_CONNECTION, limit=0),
-                trace_configs=[_sent_trace()],
+                request_class=_Request,
             )
         )
         return self
@@ -67,7 +99,7 @@ class HttpTransport:
 
     @property
     def tells_when_sent(self) -> bool:
-        """Whether `on_sent` is called: only for a pool of our own, a user's session is not ours to trace."""
+        """Whether `on_sent` is called: only for a pool of our own, a user's session is not ours to change."""
         return self._given is None
 
     @property
@@ -94,21 +126,20 @@ class HttpTransport:
     async def _exchange(
         self, method: str, path: str, body: Mapping[str, Any] | None, reply_within: float, on_sent: Callable[[], None]
     ) -> Reply:
-        connect = self._settings.connect_timeout
         if self.http.closed:
             raise NotSent("the aiohttp session that was given is closed")
         failure: TransportError
+        departure = _Departure(on_sent, left=not self.tells_when_sent)
+        departing = _departure.set(departure)
         try:
             async with self.http.request(
                 method,
                 f"{self._settings.base_url}/api/v1{path}",
                 json=body,
                 headers=self._headers,
-                # The connecting has a limit of its own, below the total: so a time-out tells on which side it fell.
-                timeout=aiohttp.ClientTimeout(total=connect + reply_within, connect=connect, sock_connect=connect),
+                timeout=_timeout(self._settings.connect_timeout, reply_within),
                 allow_redirects=False,  # a redirected POST becomes a GET, and the key might follow to another host
                 raise_for_status=False,  # a user's session may have it set: the answer is what we are here for
-                trace_request_ctx=on_sent if self.tells_when_sent else None,
             ) as response:
                 content = await _read(response)
                 return Reply.parse(response.status, content, retry_after=response.headers.get("Retry-After"))
@@ -117,16 +148,31 @@ class HttpTransport:
         except aiohttp.ClientResponseError as error:
             failure = TransportError(f"the answer to {method} {path} was lost: {told(error)}")
         except (aiohttp.ClientError, OSError) as error:
+            if not departure.left:
+                raise NotSent(f"no connection to {self._settings.base_url}: {told(error)}") from error
             raise TransportError(f"the answer to {method} {path} was lost: {told(error)}") from error
+        finally:
+            _departure.reset(departing)
         raise failure  # out here, so that it does not carry aiohttp's error, which holds our headers and the key
+
+
+@cache
+def _timeout(connect: float, reply_within: float) -> aiohttp.ClientTimeout:
+    # The connecting has a limit of its own, below the total: so a time-out tells on which side it fell.
+    return aiohttp.ClientTimeout(total=connect + reply_within, connect=connect, sock_connect=connect)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
     chunks = bytearray()
-    async for chunk in response.content.iter_any():
-        chunks += chunk
-        if len(chunks) > _LARGEST_ANSWER:
-            raise aiohttp.ClientPayloadError(f"the answer is larger than {_LARGEST_ANSWER} bytes")
+    try:
+        async for chunk in response.content.iter_any():
+            chunks += chunk
+            if len(chunks) > _LARGEST_ANSWER:
+                raise aiohttp.ClientPayloadError(f"the answer is larger than {_LARGEST_ANSWER} bytes")
+    except (aiohttp.ClientError, OSError):
+        if not 400 <= response.status < 500:
+            raise
+        # The status alone says that nothing was taken: what else the answer said may be lost.
     return bytes(chunks)
 
 
@@ -138,13 +184,3 @@ def told(error: BaseException) -> str:
         cause = error.os_error
         return os.strerror(cause.errno) if cause.errno and cause.errno > 0 else cause.strerror or str(cause)
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def _sent_trace() -> aiohttp.TraceConfig:
-    async def headers_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-        if callable(on_sent := context.trace_request_ctx):
-            on_sent()
-
-    trace = aiohttp.TraceConfig()
-    trace.on_request_headers_sent.append(headers_sent)
-    return trace
