@@ -61,18 +61,32 @@ def demo(
 
 @app.command(epilog="Example: aimusic sandbox --port 8787 --speed 60")
 def sandbox(
+    *,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8787,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     speed: Speed = 1.0,
     seed: Seed = 0,
     credits: Annotated[int, typer.Option(min=0, help="Credits of the account at the start.")] = 10_000,  # noqa: A002
+    faults: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="SHARE",
+            help="Share of requests and tasks that go wrong on purpose, as 0.1; see --seed.",
+        ),
+    ] = 0.0,
 ) -> None:
     """Run the stand-in for the service until Ctrl-C, for programs that you test."""
     from .sandbox import run_sandbox  # noqa: PLC0415 - as above
 
     _need_sandbox()
     raise typer.Exit(
-        _run(run_sandbox(host, port, speed=speed, seed=seed, credits=credits, console=Console(soft_wrap=True)))
+        _run(
+            run_sandbox(
+                host, port, speed=speed, seed=seed, credits=credits, faults=faults, console=Console(soft_wrap=True)
+            )
+        )
     )
 
 

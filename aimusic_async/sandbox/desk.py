@@ -13,7 +13,8 @@ from attrs import define, field, frozen
 from aimusic_async.sandbox import texts, timing
 from aimusic_async.sandbox.accounts import Account, price
 from aimusic_async.sandbox.audio import Audio
-from aimusic_async.sandbox.books import Books, Taken
+from aimusic_async.sandbox.books import Books, Request, Taken
+from aimusic_async.sandbox.faults import Fate, Fault, Faults
 from aimusic_async.sandbox.options import Options
 from aimusic_async.sandbox.rules import Body, Field, Rule, check
 from aimusic_async.sandbox.shelf import Shelf, Source
@@ -57,15 +58,20 @@ class World:
     calendar: datetime
     fetch: Callable[[str], Awaitable[Audio]]
     base: str = ""
+    announce: Callable[["Visit", Task], None] = lambda _visit, _task: None
+    """Is told of every task as it is accepted."""
     shelf: Shelf = field(factory=Shelf)
     tunes: Tunes = field(factory=Tunes)
     opened_at: float = field(init=False)
     closed_at: float | None = field(init=False, default=None)
     accounts: Mapping[str, Account] = field(init=False)
     books: Books = field(init=False)
+    faults: Faults | None = field(init=False)
+    _met: int = field(init=False, default=0)
 
     def __attrs_post_init__(self) -> None:
         self.opened_at = self.loop.time()
+        self.faults = self.options.faults
         self.accounts = {key: Account(self.options) for key in self.options.keys}
         self.books = Books(self.now, lambda key, now: self.accounts[key].pots(now), self.options.keys)
 
@@ -81,9 +87,27 @@ class World:
         """The address of a file."""
         return f"{self.base}/files/{name}"
 
-    async def serve(self, key: str, at: float, operation: Operation, body: Body) -> tuple[Answer, str | None]:
+    def meet(self, entry: Request) -> Fate | None:
+        """Enter which fault a request meets, and return what is to become of its task."""
+        fate: Fate | None = None
+        if self.faults is not None:
+            entry.fault, fate = self.faults.meet(entry.method, entry.operation, self._met)
+        self._met += 1
+        return fate
+
+    async def serve(
+        self,
+        key: str,
+        at: float,
+        operation: Operation,
+        body: Body,
+        *,
+        fault: Fault | None = None,
+        fate: Fate | None = None,
+    ) -> tuple[Answer, str | None]:
         """Carry out `operation`: its answer, and the task that it started.
 
+        `fault`: what its answer meets on the way, for the books; `fate`: what becomes of its task.
         Raises a `Refusal` as soon as something is wrong; nothing was charged or kept then.
         """
         if refusal := operation.switch(self.options):
@@ -99,7 +123,17 @@ class World:
         if objection:
             raise texts.forbidden(objection)
         audio = await self._recording(operation, body)
-        visit = Visit(world=self, key=key, at=self.now(), operation=operation, body=body, clips=sources, audio=audio)
+        visit = Visit(
+            world=self,
+            key=key,
+            at=self.now(),
+            operation=operation,
+            body=body,
+            clips=sources,
+            audio=audio,
+            fault=fault,
+            fate=fate,
+        )
         return operation.handler(visit), visit.task_id
 
     async def _recording(self, operation: Operation, body: Body) -> Audio | None:
@@ -132,6 +166,9 @@ class Visit:
     """The clips that its fields name."""
     audio: Audio | None
     """The recording that it uploads."""
+    fault: Fault | None = None
+    fate: Fate | None = None
+    """What becomes of the task that it starts, where that is not left to chance."""
     task_id: str | None = None
     ordinal: int = field(init=False)
 
@@ -162,7 +199,7 @@ class Visit:
 
     def timetable(self, clips: int, *, after: float = 0.0) -> timing.Timetable:
         """When the clips of a task settle that starts `after` (real) seconds from now."""
-        return timing.timetable(self.options, self.operation.name, self.ordinal, self.at + after, clips)
+        return timing.timetable(self.options, self.operation.name, self.ordinal, self.at + after, clips, fate=self.fate)
 
     def song_seconds(self) -> float:
         """The length of a new song: as asked for, or drawn."""
@@ -179,6 +216,10 @@ class Visit:
         self.world.accounts[self.key].charge(credits_, self.at, refund_at)
         self.task_id = task.id if task is not None else None
         self.world.shelf.put(task, clips)
+        fate = self.fate if task is not None else None
+        if task is not None and fate is not None and fate.kind == "vanishes":
+            lasts = timing.vanishing(self.options, self.operation.name, self.ordinal, fate)
+            self.world.shelf.vanishing[task.id] = self.at + lasts
         self.world.books.enter(
             Taken(
                 operation=self.operation.name,
@@ -188,8 +229,12 @@ class Visit:
                 credits=credits_,
                 at=self.at,
                 refund_at=refund_at if credits_ else None,
+                fault=self.fault,
+                fate=fate,
             )
         )
+        if task is not None and (fate is None or fate.kind == "fails"):  # of the others nothing is heard
+            self.world.announce(self, task)
 
     def submitted(self, task: Task) -> Answer:
         """Take a task, and answer with its id."""

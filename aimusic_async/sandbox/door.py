@@ -11,9 +11,11 @@ from aiohttp import web
 from attrs import define, field
 
 from aimusic_async.sandbox import texts
+from aimusic_async.sandbox.answering import respond
 from aimusic_async.sandbox.books import Request
 from aimusic_async.sandbox.desk import Operation, Platform, World
-from aimusic_async.sandbox.limit import Limit
+from aimusic_async.sandbox.faults import Fate
+from aimusic_async.sandbox.limit import SLACK, Limit
 from aimusic_async.sandbox.texts import Answer
 
 Serve = Callable[[web.Request, Request, str], Awaitable[Answer]]
@@ -51,7 +53,8 @@ class Door:
         chooser = platform.choosers.get(here[0].path)
         operation = chooser(body, self.world.options) if chooser else here[0]
         entry.operation = operation.name
-        answer, entry.task_id = await self.world.serve(key, entry.at, operation, body)
+        fate = self._meet(entry, key)
+        answer, entry.task_id = await self.world.serve(key, entry.at, operation, body, fault=entry.fault, fate=fate)
         if answer.after:
             await sleep(answer.after)
         return answer
@@ -64,7 +67,8 @@ class Door:
             entry.task_id = task_id = request.match_info.get("task_id")
             if not task_id:
                 raise texts.invalid(texts.TASK_ID_MISSING)
-            task = self.world.shelf.task(key, platform.family, task_id) if platform.family else None
+            self._meet(entry, key)
+            task = self.world.shelf.task(key, platform.family, task_id, entry.at) if platform.family else None
             if task is None or platform.view is None:
                 raise platform.task_missing(self.world.options)
             return platform.view(self.world, task, entry.at)
@@ -79,15 +83,21 @@ class Door:
         """The handler that tells the balance."""
 
         async def tell(_request: web.Request, entry: Request, key: str) -> Answer:
+            self._meet(entry, key)
             subscription, extra = self.world.accounts[key].pots(entry.at)
             return Answer(body={"credits": subscription, "extra_credits": extra})
 
         return self._handler("account.get_credits", tell)
 
+    async def books(self, _request: web.Request) -> web.StreamResponse:
+        """`GET /books`: all that the books know, for anybody."""
+        return web.json_response(self.world.books.to_json())
+
     def nothing(self) -> Handler:
         """The handler of addresses that do not exist."""
 
-        async def refuse(_request: web.Request, _entry: Request, _key: str) -> Answer:
+        async def refuse(_request: web.Request, entry: Request, key: str) -> Answer:
+            self._meet(entry, key)
             raise texts.not_found(texts.NO_ENDPOINT)
 
         return self._handler("unknown", refuse)
@@ -105,8 +115,7 @@ class Door:
             except Exception:  # noqa: BLE001  # a mistake of the sandbox is a 500, as everywhere
                 _log.exception("the sandbox failed to answer %s %s", request.method, request.path)
                 answer = texts.Refusal(500, "server_error", texts.SERVER_ERROR).answer(self.world.options.error_body)
-            entry.status = answer.status
-            return web.json_response(answer.body, status=answer.status, headers=answer.headers)
+            return await respond(request, entry, answer, self.world.options)
 
         return handle
 
@@ -127,10 +136,27 @@ class Door:
             return
         wait = self.limit.wait(key, now)
         if wait:
-            refusal = texts.Refusal(429, options.rate_limit_type, texts.RATE_LIMIT)
-            if options.retry_after:
-                refusal.headers["Retry-After"] = str(math.ceil(wait))
-            raise refusal
+            raise self._too_many(wait * options.speed - SLACK if options.retry_after else None)
+
+    def _too_many(self, retry_after: float | None) -> texts.Refusal:
+        refusal = texts.Refusal(429, self.world.options.rate_limit_type, texts.RATE_LIMIT)
+        if retry_after is not None:
+            refusal.headers["Retry-After"] = str(math.ceil(retry_after))
+        return refusal
+
+    def _meet(self, entry: Request, key: str) -> Fate | None:
+        """Look which fault the request meets, and what is to become of its task.
+
+        Raises a `Refusal` when it is not to be carried out.
+        """
+        fate = self.world.meet(entry)
+        fault = entry.fault
+        if fault is None or fault.taken:
+            return fate
+        if fault.kind == "refused":
+            self.limit.forget(key, entry.at)
+            raise self._too_many(fault.seconds)
+        raise texts.Refusal(503, "server_error", texts.SERVER_ERROR)  # the fault decides what is heard of it
 
     async def _body(self, request: web.Request) -> dict[str, Any]:
         if request.content_type != "application/json":

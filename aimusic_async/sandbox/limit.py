@@ -21,3 +21,8 @@ class Limit:
             return last + self.period - now
         self._admitted[key] = now
         return 0.0
+
+    def forget(self, key: str, at: float) -> None:
+        """Take back that a request was let in at `at`: the next may come at once, as if it had been refused."""
+        if self._admitted.get(key) == at:
+            del self._admitted[key]

@@ -1,5 +1,6 @@
 """How a sandbox behaves: every switch, with its default."""
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal
@@ -7,6 +8,7 @@ from typing import Any, Literal
 from attrs import Attribute, field, frozen, validators
 
 from aimusic_async.sandbox import models
+from aimusic_async.sandbox.faults import Faults
 from aimusic_async.sandbox.policy import ContentPolicy
 from aimusic_async.sandbox.prices import PRICES
 
@@ -20,6 +22,7 @@ _share = validators.and_(_number, validators.ge(0), validators.le(1))
 _count = validators.and_(validators.instance_of(int), validators.ge(0))
 _at_least_one = validators.and_(validators.instance_of(int), validators.ge(1))
 _flag = validators.instance_of(bool)
+_pauses = validators.deep_iterable(validators.and_(_number, validators.ge(0)))
 _names = validators.and_(
     validators.deep_iterable(validators.instance_of(str), validators.instance_of(tuple)), validators.min_len(1)
 )
@@ -56,6 +59,11 @@ def _moment(_: object, attribute: "Attribute[Any]", value: datetime | None) -> N
         raise ValueError(f"{attribute.name} should have a time zone")
 
 
+def _faults(_: object, attribute: "Attribute[Any]", value: object) -> None:
+    if value is not None and not isinstance(value, Faults):
+        raise TypeError(f"{attribute.name} should be a Script, RandomFaults or the like, not {value!r}")
+
+
 def _as_names(value: Any) -> Any:
     return (value,) if isinstance(value, str) else tuple(value)
 
@@ -90,7 +98,7 @@ class Options:
     count: Literal["all", "posts"] = field(default="all", validator=_one_of("all", "posts"))
     """Which requests are limited: all, or those that are sent by POST."""
     retry_after: bool = field(default=False, validator=_flag)
-    """Send `Retry-After` (whole seconds) with a 429."""
+    """Send `Retry-After` (whole seconds, the service's) with a 429."""
     rate_limit_type: Literal["rate_limit", "rate_limited"] = field(
         default="rate_limit", validator=_one_of("rate_limit", "rate_limited")
     )
@@ -121,6 +129,8 @@ class Options:
     """Share of tasks that end in 504 on the poll, with refund."""
     failed_form: Literal["clips", "body"] = field(default="clips", validator=_one_of("clips", "body"))
     """How a failed Sonic task shows: every clip `failed`, or one `{"type": "failed", …}`."""
+    faults: Faults | None = field(default=None, validator=_faults)
+    """What goes wrong on purpose with requests and tasks: a `Script`, `RandomFaults`, or an object of your own."""
 
     # Songs
     song_seconds: tuple[float, float] = field(default=(24.0, 40.0), validator=_range(1, 480))
@@ -176,6 +186,32 @@ class Options:
     policy: ContentPolicy = field(factory=ContentPolicy, validator=validators.instance_of(ContentPolicy))
     """Marker words for what the real service's moderation refuses."""
 
+    # Webhooks
+    webhook_streaming: bool = field(default=True, validator=_flag)
+    """Whether Sonic's newer models also tell when a song can be listened to, before it is finished."""
+    webhook_delay: tuple[float, float] = field(default=(0.0, 0.0), validator=_range(0, math.inf))
+    """Least and most seconds by which a task's webhooks go out after their events; all of one task lag alike."""
+    webhook_disorder: float = field(default=0.0, validator=_share)
+    """Share of tasks whose `song.streaming` goes out after the final event."""
+    webhook_lost: float = field(default=0.0, validator=_share)
+    """Share of events that are never sent."""
+    webhook_doubled: float = field(default=0.0, validator=_share)
+    """Share of events that are sent twice at the same time, with the same id."""
+    webhook_timeout: float = field(default=10.0, validator=_positive)
+    """Seconds in which a receiver should answer; never less than one real second."""
+    webhook_retries: tuple[float, ...] = field(default=(1.0, 5.0, 30.0), converter=tuple, validator=_pauses)
+    """Seconds from each attempt that was not answered with 2xx to the next; () never tries again."""
+    webhook_default_secret: str = field(
+        default="sandbox-webhook-secret", validator=validators.and_(validators.instance_of(str), validators.min_len(1))
+    )
+    """What signs webhooks whose request gave no `webhook_secret`."""
+    webhook_legacy_signature: bool = field(default=False, validator=_flag)
+    """Sign as in 2025: one header `X-Signature` over the body alone, and neither id, event nor time."""
+    webhook_platform_word: Literal["sonic", "suno"] = field(default="sonic", validator=_one_of("sonic", "suno"))
+    """What webhooks call Sonic."""
+    webhook_any_host: bool = field(default=False, validator=_flag)
+    """Also deliver to other machines than this one; otherwise the books note that such a webhook was not sent."""
+
     # Files
     url_lifetime: float | None = field(default=None, validator=validators.optional(_positive))
     """Seconds after which a clip's files are gone (404); None: never."""
@@ -185,3 +221,8 @@ class Options:
     """Largest audio file that can be uploaded."""
     fetch_any_host: bool = field(default=False, validator=_flag)
     """Also fetch uploads from other machines than this one."""
+
+    # Books
+    tell_books: bool = field(default=False, validator=_flag)
+    """Show the books as JSON at `GET /books` (outside /api/v1), to anybody: for a test in another process. Who asks
+    needs no key and uses up no rate limit. Requests' bodies are in it."""

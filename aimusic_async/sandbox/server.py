@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 import aiohttp
+import anyio
 from aiohttp import web
 
 from aimusic_async.sandbox import lyrics, nuro, producer, riffusion, sonic
@@ -15,9 +16,11 @@ from aimusic_async.sandbox.audio import Audio
 from aimusic_async.sandbox.books import Books
 from aimusic_async.sandbox.desk import World
 from aimusic_async.sandbox.door import Door
+from aimusic_async.sandbox.faults import Faults
 from aimusic_async.sandbox.fetch import fetch
 from aimusic_async.sandbox.files import Files
 from aimusic_async.sandbox.options import Options
+from aimusic_async.sandbox.postman import Postman
 
 API = "/api/v1"
 PLATFORMS = (sonic.PLATFORM, lyrics.PLATFORM, producer.PLATFORM, nuro.PLATFORM, riffusion.PLATFORM)
@@ -32,6 +35,8 @@ def application(world: World, files: Files) -> web.Application:
     router = app.router
     router.add_get("/files/streaming/{name}", files.streaming)
     router.add_get("/files/{name}", files.serve)
+    if world.options.tell_books:
+        router.add_get("/books", door.books)
     router.add_get(f"{API}/get-credits", door.credits(), allow_head=False)
     for platform in PLATFORMS:
         for path in dict.fromkeys(operation.path for operation in platform.operations):
@@ -55,7 +60,7 @@ class Sandbox:
 
     It runs in the event loop in which it was opened, keeps that loop's time, and listens on `127.0.0.1` at a free port
     unless told otherwise. Raises `OSError` when it cannot listen there. Leaving the block closes the server, drops the
-    requests that are still being answered, and removes the files that were made.
+    requests that are still being answered and the webhooks still to come, and removes the files that were made.
     """
 
     def __init__(self, options: Options | None = None, *, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -86,6 +91,15 @@ class Sandbox:
         """What happened so far; also readable after the sandbox is closed."""
         return self._opened.books
 
+    @property
+    def faults(self) -> Faults | None:
+        """What goes wrong on purpose from now on; None: nothing. May be set at any time while it is open."""
+        return self._opened.faults
+
+    @faults.setter
+    def faults(self, faults: Faults | None) -> None:
+        self._opened.faults = faults
+
     async def __aenter__(self) -> Self:
         if self._world is not None:
             raise RuntimeError("a sandbox can be opened once")
@@ -106,6 +120,10 @@ class Sandbox:
             runner = web.AppRunner(application(world, files), access_log=None, shutdown_timeout=0.1)
             stack.push_async_callback(runner.cleanup)
             await runner.setup()
+            postman = Postman(world, http, {one.family: one.view for one in PLATFORMS if one.family and one.view})
+            world.announce = postman.announce
+            # A task of its own: so the sandbox may be entered and left in different tasks, as test fixtures are.
+            stack.push_async_callback(_stop, asyncio.create_task(postman.run(), name="sandbox webhooks"))
             await web.SockSite(runner, listener).start()
             world.base = _url(listener)
             self._world = world
@@ -118,6 +136,15 @@ class Sandbox:
         world = self._opened
         await self._stack.aclose()
         world.closed_at = world.loop.time()
+
+
+async def _stop(host: asyncio.Task[None]) -> None:
+    """Cancel a task and see it end; what broke it is raised."""
+    host.cancel()
+    with anyio.CancelScope(shield=True):
+        await asyncio.wait([host])  # unlike `await host` it leaves our own cancellation and the host's apart
+    if not host.cancelled() and (error := host.exception()) is not None:
+        raise error
 
 
 def _url(listener: socket.socket) -> str:

@@ -1,5 +1,6 @@
 """Where the sandbox keeps clips, tasks, voices and prepared files, and the rules for using them again."""
 
+import math
 from collections.abc import Iterable
 from typing import Literal
 
@@ -31,6 +32,8 @@ class Shelf:
     def __init__(self) -> None:
         self.clips: dict[str, Clip] = {}
         self.tasks: dict[str, Task] = {}
+        self.vanishing: dict[str, float] = {}
+        """The loop time from which on a task is not known any more, for those to which that happens."""
         self.personas: dict[str, str] = {}
         """The key of the account that each singer belongs to; likewise for the voices that singers are made from."""
         self.voxes: dict[str, str] = {}
@@ -45,9 +48,11 @@ class Shelf:
             self.tasks[task.id] = task
             self.put(clips=(*task.clips, *(clip for pair in task.pairs for clip in (pair.part, pair.full))))
 
-    def task(self, key: str, family: Family, task_id: str) -> Task | None:
-        """The task with this id, if the account has one of this family."""
+    def task(self, key: str, family: Family, task_id: str, now: float) -> Task | None:
+        """The task with this id, if the account has one of this family that has not vanished."""
         task = self.tasks.get(task_id)
+        if task is not None and now >= self.vanishing.get(task_id, math.inf):
+            return None
         return task if task is not None and (task.key, task.family) == (key, family) else None
 
     def clip(self, key: str, source: Source, clip_id: object, now: float) -> Clip:

@@ -5,11 +5,15 @@ from collections.abc import Mapping
 from random import Random
 from typing import TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from aimusic_async.sandbox.faults import Fate
 from aimusic_async.sandbox.options import Options, Timing
 
 T = TypeVar("T")
+
+NEVER = 1e12
+"""Seconds until never: some thirty thousand years. One can reckon with it, unlike with infinity."""
 
 TASKS: Mapping[str, tuple[float, float]] = {
     "sonic": (90.0, 0.35),
@@ -98,8 +102,19 @@ class Timetable:
         return all(self.fails)
 
 
-def timetable(options: Options, operation: str, ordinal: int, at: float, clips: int) -> Timetable:
-    """The timetable of a task of `clips` clips that is accepted at loop time `at`."""
+def vanishing(options: Options, operation: str, ordinal: int, fate: Fate) -> float:
+    """Real seconds from a task's acceptance until nobody knows it any more."""
+    after = fate.after
+    if after is None:
+        share = stream(options.seed, ordinal, "vanishing").uniform(0.0, 0.9)
+        after = share * task_seconds(options, operation, ordinal)
+    return after / options.speed
+
+
+def timetable(
+    options: Options, operation: str, ordinal: int, at: float, clips: int, *, fate: Fate | None = None
+) -> Timetable:
+    """The timetable of a task of `clips` clips that is accepted at loop time `at` and has this fate."""
     chance = stream(options.seed, ordinal, "timetable")
     total = task_seconds(options, operation, ordinal) / options.speed
     first_look = chance.uniform(*options.not_ready_share)
@@ -109,10 +124,14 @@ def timetable(options: Options, operation: str, ordinal: int, at: float, clips: 
     fails = tuple((chance.random() < options.failure_rate) or task_failed or timed_out for _ in range(clips))
     if timed_out:
         shares = [1.0] * clips
-    return Timetable(
+    times = Timetable(
         accepted_at=at,
         shown_at=at + total * min(first_look, *shares),
         settles_at=tuple(at + total * share for share in shares),
         fails=fails,
         timed_out=timed_out,
     )
+    if fate is None:
+        return times
+    settles_at = (at + NEVER,) * clips if fate.kind == "hangs" else times.settles_at
+    return evolve(times, settles_at=settles_at, fails=(fate.kind == "fails",) * clips, timed_out=False)

@@ -32,6 +32,17 @@ def test_the_slack_forgives_rounding_and_nothing_more():
     assert limit.wait("a", 0.35 + 0.04999) > 0
 
 
+def test_what_is_taken_back_does_not_count_and_only_that():
+    limit = Limit(3.0)
+    limit.wait("a", 0.0)
+    limit.wait("b", 0.0)
+    limit.forget("a", 0.0)
+    assert limit.wait("a", 0.1) == 0
+    limit.forget("a", 0.0)
+    assert limit.wait("a", 0.2) > 0
+    assert limit.wait("b", 0.2) > 0
+
+
 def test_keys_do_not_disturb_each_other():
     limit = Limit(3.0)
     assert limit.wait("a", 0.0) == limit.wait("b", 0.0) == 0
@@ -104,6 +115,15 @@ async def test_retry_after_is_sent_on_demand(opened, option, header):
         async with caller.http.get(f"{caller.box.url}/api/v1/get-credits", headers=headers) as answer:
             assert (answer.status, answer.headers.get("Retry-After")) == (429, header)
             assert (await answer.json())["type"] == "rate_limited"
+
+
+@pytest.mark.looptime
+async def test_retry_after_is_in_the_services_seconds(opened):
+    async with opened(retry_after=True, speed=60) as caller:
+        await caller.raw("GET", "/get-credits")
+        headers = {"Authorization": f"Bearer {caller.box.key}"}
+        async with caller.http.get(f"{caller.box.url}/api/v1/get-credits", headers=headers) as answer:
+            assert (answer.status, answer.headers.get("Retry-After")) == (429, "3")
 
 
 @pytest.mark.looptime
