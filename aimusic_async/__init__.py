@@ -54,6 +54,8 @@ if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` tells Python the sa
     from .errors import JobError as JobError
     from .errors import JobFailed as JobFailed
     from .errors import JobTimeout as JobTimeout
+    from .errors import JournalError as JournalError
+    from .errors import KeyConflict as KeyConflict
     from .errors import MusicError as MusicError
     from .errors import NotFound as NotFound
     from .errors import NotSent as NotSent
@@ -65,6 +67,7 @@ if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` tells Python the sa
     from .errors import TransportError as TransportError
     from .errors import ValidationError as ValidationError
     from .errors import WebhookError as WebhookError
+    from .events import CreditsShort as CreditsShort
     from .events import Event as Event
     from .events import Events as Events
     from .events import JobChanged as JobChanged
@@ -75,8 +78,13 @@ if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` tells Python the sa
     from .events import RequestRefused as RequestRefused
     from .events import RequestSent as RequestSent
     from .events import Stats as Stats
+    from .jobs.account_journal import AccountJournal as AccountJournal
     from .jobs.group import JobGroup as JobGroup
     from .jobs.job import Job as Job
+    from .jobs.journal import JobJournal as JobJournal
+    from .jobs.journal import JobRecord as JobRecord
+    from .jobs.memory_journal import MemoryJournal as MemoryJournal
+    from .jobs.sqlite_journal import SqliteJournal as SqliteJournal
     from .session import MusicSession as MusicSession
     from .settings import Settings as Settings
     from .transport.limiter import RateLimiter as RateLimiter
@@ -95,15 +103,19 @@ else:
         "errors": """
             ApiError AuthenticationError BudgetExceeded ConfigurationError ContentRejected EndpointRetired
             InsufficientCredits InvalidPayload InvalidRequest InvalidSignature JobCancelled JobError JobFailed
-            JobTimeout MusicError NotFound NotSent RateLimited ServerError StaleTimestamp SubmissionUnknown
+            JobTimeout JournalError KeyConflict MusicError NotFound NotSent RateLimited ServerError StaleTimestamp SubmissionUnknown
             SubscriptionRequired TransportError ValidationError WebhookError
         """,
         "events": """
-            Event Events JobChanged JobState Purpose RefusedRepeatedly RequestAnswered RequestRefused RequestSent
+            CreditsShort Event Events JobChanged JobState Purpose RefusedRepeatedly RequestAnswered RequestRefused RequestSent
             Stats
         """,
+        "jobs.account_journal": "AccountJournal",
         "jobs.group": "JobGroup",
         "jobs.job": "Job",
+        "jobs.journal": "JobJournal JobRecord",
+        "jobs.memory_journal": "MemoryJournal",
+        "jobs.sqlite_journal": "SqliteJournal",
         "session": "MusicSession",
         "settings": "Settings",
         "transport.limiter": "RateLimiter Token TokenBucket",

@@ -37,6 +37,10 @@ class ConfigurationError(MusicError):
     """The session cannot be opened as it is set up (no key, plain http to a public host, a missing extra, …)."""
 
 
+class JournalError(MusicError):
+    """The journal cannot be opened, read or written. What it could not write down was not sent."""
+
+
 class InvalidRequest(MusicError):
     """An argument that the service would refuse, caught here before a request was spent on it."""
 
@@ -172,7 +176,8 @@ class JobFailed(JobError):
     _left = "task {}"
 
     def __init__(self, job: JobInfo, reason: str, *, refunded: bool | None = None) -> None:
-        """Keep `refunded`: True or False as the service said, None when it did not say."""
+        """Keep the service's `reason`, and `refunded`: True or False as it said, None when it did not say."""
+        self.reason = reason
         self.refunded = refunded
         told = {True: "; credits were refunded", False: "; credits were not refunded", None: ""}[refunded]
         super().__init__(job, f"failed: {reason.rstrip('.')}{told}")
@@ -188,6 +193,16 @@ class JobCancelled(JobError):
     """The job was cancelled here. If it had been sent, the service goes on with it and `.job.task_id` is known."""
 
     _what = "was cancelled"
+
+
+class KeyConflict(JobError):
+    """The journal knows another request under the job's key; nothing was sent."""
+
+    def __init__(self, job: JobInfo, kept: str, given: str) -> None:
+        """Show both requests: the one that is `kept` under the key, and the one that was `given`."""
+        self.kept = kept
+        self.given = given
+        super().__init__(job, f"has a key that belongs to another request: the journal has {kept}, this one is {given}")
 
 
 class BudgetExceeded(JobError):

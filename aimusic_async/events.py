@@ -83,6 +83,21 @@ class RefusedRepeatedly:
 
 
 @attrs.frozen
+class CreditsShort:
+    """The account has too few credits: what waits to be submitted is held back, what runs is watched on.
+
+    It goes on when credits come back (a refund, or `MusicSession.credits()` that shows enough). When nothing runs any
+    more, the jobs that still wait end with `InsufficientCredits`.
+    """
+
+    job: JobInfo
+    waiting: int
+    """Jobs that wait, this one included."""
+    needed: int
+    """Credits that they cost together."""
+
+
+@attrs.frozen
 class JobChanged:
     """A job has a new state."""
 
@@ -90,7 +105,44 @@ class JobChanged:
     state: JobState
 
 
-Event: TypeAlias = RequestSent | RequestAnswered | RequestRefused | RefusedRepeatedly | JobChanged
+class Verdict(StrEnum):
+    """What became of a delivery that came to a webhook door."""
+
+    ACCEPTED = "accepted"
+    """Genuine and new: handed on."""
+    DUPLICATE = "duplicate"
+    """Genuine, and here before."""
+    UNSIGNED = "unsigned"
+    """Refused: the signature is missing or does not fit."""
+    STALE = "stale"
+    """Refused: signed too long ago, or in the future."""
+    MALFORMED = "malformed"
+    """Refused: the address, the encoding or the body is none of the service's."""
+    TOO_LARGE = "too large"
+    """Refused: more bytes than the door takes."""
+    NOT_OPEN = "not open"
+    """Put off: nobody takes deliveries at this moment, and the service was told so."""
+
+
+@attrs.frozen(kw_only=True)
+class WebhookReceived:
+    """A delivery came to a webhook door. What it says of itself is here only when it is genuine."""
+
+    verdict: Verdict
+    reason: str = ""
+    """Why it was not accepted, in words of ours."""
+    id: str | None = None
+    """The service's id of the delivery."""
+    event: str | None = None
+    """Such as `song.completed`."""
+    task_id: str | None = None
+    job_id: str | None = None
+    """The job that the address named."""
+
+
+Event: TypeAlias = (
+    RequestSent | RequestAnswered | RequestRefused | RefusedRepeatedly | CreditsShort | JobChanged | WebhookReceived
+)
 Listener: TypeAlias = Callable[[Event], None]
 
 

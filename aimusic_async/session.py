@@ -6,7 +6,8 @@ import asyncio
 import itertools
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Iterable
+import secrets
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
 from pathlib import Path
@@ -19,11 +20,15 @@ import anyio
 from .api.request import Answer, Request
 from .api.results import Clip, Clips, Credits, Song
 from .errors import ConfigurationError, InvalidRequest, MusicError
-from .events import Events, Stats
+from .events import Events, JobState, Stats
+from .jobs.account_journal import AccountJournal
+from .jobs.budget import Budget
 from .jobs.clock import Clock
 from .jobs.dispatcher import Dispatcher
-from .jobs.group import JobGroup, OnFailure
+from .jobs.group import JobGroup, OnFailure, to_resend
+from .jobs.intake import Order
 from .jobs.job import Job, tell_left
+from .jobs.journal import OPEN, JobJournal, account_name
 from .settings import Settings, check_positive
 from .transport.http import HttpTransport
 from .transport.limiter import STANDARD_RATE, RateLimiter, TokenBucket
@@ -50,18 +55,23 @@ class MusicSession:
         *,
         limiter: RateLimiter | None = None,
         poll_limiter: RateLimiter | None = None,
+        journal: str | os.PathLike[str] | JobJournal | None = None,
         poll_interval: float | None = None,
         http: aiohttp.ClientSession | None = None,
+        budget: int | None = None,
         settings: Settings | None = None,
     ) -> None:
         """Check the settings; nothing is opened before the session is entered.
 
         `api_key`: else the environment variable AIMUSIC_API_KEY. `base_url`: else AIMUSIC_BASE_URL, else the service.
-        `limiter`: default one request per 3 seconds, the standard plan. `poll_limiter`: one for polls alone, on a plan
-        that counts submits only; else both share `limiter`. `poll_interval`: least seconds between two
-        looks at one task; default as the service recommends (sonic 15, others 5). `http`: an aiohttp session of your
-        own, never closed here. `settings`: instead of key, address and interval, with more to set (`Settings.load`).
-        Raises `ConfigurationError`.
+        `limiter`: default one request per 3 seconds, the standard plan; with a journal file, one that all processes
+        which name that file share. `poll_limiter`: one for polls alone, on a plan that counts submits only; else both
+        share `limiter`. `journal`: the path of a file in which every job is written down, so that nothing is lost or
+        paid twice when the process dies; or a `JobJournal` of your own, never closed here. `poll_interval`: least
+        seconds between two looks at one task; default as the service recommends (sonic 15, others 5). `http`: an
+        aiohttp session of your own, never closed here. `budget`: credits that this session may spend at most.
+        `settings`: instead of key, address and interval, with more to set (`Settings.load`). Raises
+        `ConfigurationError`.
         """
         given = {"api_key": api_key, "base_url": base_url, "poll_interval": poll_interval}
         if settings is not None and (doubled := [name for name, value in given.items() if value is not None]):
@@ -69,6 +79,11 @@ class MusicSession:
         self._settings = settings or Settings.load(api_key=api_key, base_url=base_url, poll_interval=poll_interval)
         self._limiter = limiter
         self._poll_limiter = poll_limiter
+        self._given_journal = journal
+        self._journal: JobJournal | None = None
+        self._account = account_name(self._settings.api_key)
+        self._run = secrets.token_hex(4)
+        self._budget = None if budget is None else Budget(budget)
         self._given_http = http
         self._stack = AsyncExitStack()
         self._dispatcher: Dispatcher | None = None
@@ -88,13 +103,21 @@ class MusicSession:
     @classmethod
     @asynccontextmanager
     async def sandbox(
-        cls, box: Sandbox | None = None, *, speed: float = 60.0, seed: int = 0, poll_interval: float | None = None
+        cls,
+        box: Sandbox | None = None,
+        *,
+        speed: float = 60.0,
+        seed: int = 0,
+        journal: str | os.PathLike[str] | JobJournal | None = None,
+        poll_interval: float | None = None,
+        budget: int | None = None,
     ) -> AsyncIterator[Self]:
         """Open a session on a local stand-in for the service: no key, no network, nothing paid.
 
         `speed=60` makes a minute a second. All seconds that you give or get in such a session are the service's: a
         `timeout=600` passes in ten. `box`: a running `Sandbox` of your own, instead of a new one with `speed` and
-        `seed`. Needs the extra `sandbox` for the audio (`pip install 'aimusic-async[sandbox]'`).
+        `seed`. `journal`, `poll_interval` and `budget` as for any session. Needs the extra `sandbox` for the audio
+        (`pip install 'aimusic-async[sandbox]'`).
         """
         from .sandbox import Options, Sandbox  # noqa: PLC0415 - only who asks for a sandbox loads it
 
@@ -102,23 +125,51 @@ class MusicSession:
             if box is None:
                 box = await stack.enter_async_context(Sandbox(Options(speed=speed, seed=seed)))
             settings = Settings(api_key=box.key, base_url=box.url, poll_interval=poll_interval, speed=box.options.speed)
-            async with cls(settings=settings) as session:
+            async with cls(settings=settings, journal=journal, budget=budget) as session:
                 yield session
 
     async def __aenter__(self) -> Self:
-        """Open the connection pool and start the dispatcher; nothing is sent yet."""
+        """Open journal and connection pool, and start the dispatcher; nothing is sent yet.
+
+        Raises `JournalError` when the journal cannot be written.
+        """
         if self._dispatcher is not None:
             raise MusicError("the session is open already")
-        self._transport = await self._stack.enter_async_context(HttpTransport(self._settings, self._given_http))
-        clock = Clock(asyncio.get_running_loop(), self._settings.speed)
-        limiter = self._limiter or TokenBucket(STANDARD_RATE * self._settings.speed)
-        self._dispatcher = Dispatcher(
-            self._transport, limiter, clock, self.events, self._settings, poll_limiter=self._poll_limiter
-        )
-        # One task of its own: so the session may be entered and left in different tasks, as web frameworks do.
-        host = asyncio.create_task(self._dispatcher.run(), name="aimusic dispatcher")
-        self._stack.push_async_callback(_stop, host)
+        async with AsyncExitStack() as stack:
+            limiter = await self._open_journal(stack) if self._given_journal is not None else None
+            transport = await stack.enter_async_context(HttpTransport(self._settings, self._given_http))
+            dispatcher = Dispatcher(
+                transport,
+                self._limiter or limiter or TokenBucket(STANDARD_RATE * self._settings.speed),
+                Clock(asyncio.get_running_loop(), self._settings.speed),
+                self.events,
+                self._settings,
+                poll_limiter=self._poll_limiter,
+                budget=self._budget,
+            )
+            if self._journal is not None:
+                await dispatcher.keep(self._journal, self._account)
+            # One task of its own: so the session may be entered and left in different tasks, as web frameworks do.
+            host = asyncio.create_task(dispatcher.run(), name="aimusic dispatcher")
+            stack.push_async_callback(_stop, host)
+            self._stack = stack.pop_all()
+        self._transport, self._dispatcher = transport, dispatcher
         return self
+
+    async def _open_journal(self, stack: AsyncExitStack) -> RateLimiter | None:
+        """Open the journal; return the limiter of its file, None when the journal is the user's own."""
+        if not isinstance(self._given_journal, str | os.PathLike):
+            self._journal = self._given_journal
+            return None
+        from .jobs.sqlite_journal import SqliteJournal  # noqa: PLC0415 - who needs no journal loads no SQLite
+        from .transport.shared_limiter import SharedTokenBucket  # noqa: PLC0415 - as above
+
+        path = os.fspath(self._given_journal)
+        self._journal = await stack.enter_async_context(SqliteJournal(path))
+        if self._limiter is not None:
+            return None
+        rate = STANDARD_RATE * self._settings.speed
+        return await stack.enter_async_context(SharedTokenBucket(f"{path}-limit", self._account, rate))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -133,7 +184,7 @@ class MusicSession:
         try:
             await dispatcher.close()
         finally:
-            self._transport = None
+            self._transport = self._journal = None
             try:
                 await self._stack.aclose()
             finally:
@@ -156,14 +207,29 @@ class MusicSession:
             raise
 
     def submit(
-        self, request: Request[R], *, timeout: float | None = None, key: str | None = None, priority: int = 0
+        self,
+        request: Request[R],
+        *,
+        timeout: float | None = None,
+        key: str | None = None,
+        priority: int = 0,
+        resend_unknown: bool = False,
+        resend_failed: bool = False,
     ) -> Job[R]:
         """Queue a request and return its job at once; `await` that for the result.
 
-        `timeout`: seconds from the moment the service accepted it. `key`: your name for the job. `priority`: higher
-        ones are sent first, those of one priority in the order in which they came.
+        `timeout`: seconds from the moment the service accepted it. `key`: your name for the job; in a journal it
+        names the job for good, so that submitting it again, in any process, gives the same job and not a second song.
+        `priority`: higher ones are sent first, those of one priority in the order in which they came.
+        `resend_unknown`, `resend_failed`: see `JobGroup.submit`.
         """
-        return self.open_job(request, key=key, timeout=timeout, priority=priority)
+        return self.open_job(
+            request,
+            key=key,
+            timeout=timeout,
+            priority=priority,
+            resend=to_resend(unknown=resend_unknown, failed=resend_failed),
+        )
 
     def attach(
         self, operation: type[Request[R]], task_id: str, *, timeout: float | None = None, key: str | None = None
@@ -185,14 +251,52 @@ class MusicSession:
         self._open.attach(job)
         return job
 
-    def group(self, *, timeout: float | None = None, on_failure: OnFailure = "wait") -> JobGroup:
+    async def resume(self, group: str | None = None) -> list[Job[Any]]:
+        """Go on with the jobs that the journal holds open: queued, or taken by the service and not seen to end.
+
+        `group`: only those of the group of that name. Jobs that another living process works on are followed: they
+        end here as they end there. What is `unknown` is left alone: see `journal`. Raises `ConfigurationError` without
+        a journal, `JournalError` when it cannot be read.
+        """
+        from .api.operations import operations  # noqa: PLC0415 - loads the operations
+        from .api.plain import from_plain  # noqa: PLC0415 - as above
+
+        dispatcher = self._open
+        known, jobs = operations(), list[Job[Any]]()
+        for record in await self.journal.jobs(group=group, state=OPEN):
+            if dispatcher.works_on(record):
+                continue
+            request = from_plain(record.fields()) if record.request else None
+            cls = type(request) if request is not None else known[record.operation]
+            task_id = record.task_id if record.state is JobState.SUBMITTED else None
+            jobs.append(Job(dispatcher, cls, key=record.key, request=request, task_id=task_id))
+            dispatcher.resume(jobs[-1], record)
+        return jobs
+
+    @property
+    def journal(self) -> AccountJournal:
+        """What the journal knows of this account's jobs. Raises `ConfigurationError` without one."""
+        if self._journal is None:
+            raise ConfigurationError("the session has no journal: open it with MusicSession(journal='jobs.db')")
+        return AccountJournal(self._journal, self._account, self._open.written)
+
+    def group(
+        self,
+        name: str = "",
+        *,
+        timeout: float | None = None,
+        on_failure: OnFailure = "wait",
+        budget: int | None = None,
+    ) -> JobGroup:
         """Return a group of jobs, to be entered with `async with`; see `JobGroup`.
 
-        `timeout`: seconds from entering it; what has not ended then ends as `JobTimeout`.
+        `name`: under which the journal knows it, so that the next run goes on where this one stopped. `timeout`:
+        seconds from entering it; what has not ended then ends as `JobTimeout`. `budget`: credits that its jobs may
+        cost together; with a name, those of earlier runs included.
         """
         if timeout is not None:
             check_positive("timeout", timeout)
-        return JobGroup(self, timeout=timeout, on_failure=on_failure)
+        return JobGroup(self, name=name, timeout=timeout, on_failure=on_failure, budget=budget)
 
     async def credits(self) -> Credits:
         """Return what the account has left. Free, but takes a token."""
@@ -260,9 +364,13 @@ class MusicSession:
         request: Request[R],
         *,
         key: str | None = None,
+        named: bool = True,
         timeout: float | None = None,
         priority: int = 0,
         direct: bool = False,
+        group: str = "",
+        budget: Budget | None = None,
+        resend: Collection[JobState] = (),
         watcher: Callable[[Job[Any]], None] | None = None,
     ) -> Job[R]:
         """See `Opener.open_job`; a `direct` job goes before batch work."""
@@ -270,9 +378,12 @@ class MusicSession:
             raise InvalidRequest("request", "must be a request such as sonic.GetBpm(clip_id=…)", request)
         if timeout is not None:
             check_positive("timeout", timeout)
-        name = key if key is not None else f"{request.operation}#{next(self._numbers)}"
-        job = Job(self._open, type(request), key=name, request=request, timeout=timeout, watcher=watcher)
-        self._open.submit(job, direct=direct, priority=priority)
+        if key is None or (not named and self._journal is not None):
+            key = f"{request.operation}#{next(self._numbers)}"
+            if self._journal is not None:
+                key += f"@{self._run}"  # no two runs may give one name to different jobs
+        job = Job(self._open, type(request), key=key, request=request, timeout=timeout, watcher=watcher)
+        self._open.submit(job, Order(direct=direct, priority=priority, budget=budget, group=group, resend=resend))
         return job
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:

@@ -5,22 +5,47 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
-from anyio.abc import TaskGroup
+import attrs
 
 from ..errors import JobCancelled, JobError, MusicError, SubmissionUnknown
 from ..events import Events, JobChanged, JobState, logger
 from ..settings import Settings
 from ..transport.http import HttpTransport
 from ..transport.limiter import RateLimiter, Token
+from .budget import Budget
 from .clock import Clock
+from .intake import Intake, Order
 from .job import Job
+from .journal import JobJournal, JobRecord
 from .requests import Requests
 from .schedule import EVERYTHING, Choice, Kind, Schedule
 
+if TYPE_CHECKING:
+    from .keeper import Keeper
+
 _POLLS = frozenset({Kind.POLL})
+
+
+@attrs.define(eq=False)
+class _Lane:
+    """One limiter, and what its tokens are spent on."""
+
+    limiter: RateLimiter
+    kinds: frozenset[Kind]
+    idle: bool = False
+    """Whether its loop waits until something is due."""
+    left: asyncio.Event | None = None
+    """Set when the request that was started last has left: only then is it known from when the next period counts."""
+
+    def token_now(self) -> Token | None:
+        """Return a token if the loop sleeps and would get one without waiting; None also if the limiter cannot tell."""
+        if not self.idle or (self.left is not None and not self.left.is_set()):
+            return None
+        acquire_now: Callable[[], Token | None] | None = getattr(self.limiter, "acquire_now", None)
+        return acquire_now() if acquire_now is not None else None
 
 
 class Dispatcher:
@@ -35,39 +60,79 @@ class Dispatcher:
         settings: Settings,
         *,
         poll_limiter: RateLimiter | None = None,
+        budget: Budget | None = None,
     ) -> None:
-        self._limiter = limiter
-        self._poll_limiter = poll_limiter
         self._clock = clock
         self._events = events
         self._schedule: Schedule[Job[Any]] = Schedule()
         self._kinds: dict[Job[Any], Kind] = {}  # the jobs that have not ended, and as what they were queued
-        limiters = [limiter] if poll_limiter is None else [limiter, poll_limiter]
+        self._group = asyncio.TaskGroup()
+        self._lane = _Lane(limiter, EVERYTHING if poll_limiter is None else EVERYTHING - _POLLS)
+        self._lanes = [self._lane] if poll_limiter is None else [self._lane, _Lane(poll_limiter, _POLLS)]
         self._requests = Requests(
-            transport, limiters, clock, events, settings, schedule=self._schedule, kinds=self._kinds
+            transport,
+            [lane.limiter for lane in self._lanes],
+            clock,
+            events,
+            settings,
+            schedule=self._schedule,
+            kinds=self._kinds,
         )
-        self._one_by_one = transport.tells_when_sent
+        self._intake = Intake(self, self._schedule, self._requests, clock, budget)
+        self._keeper: Keeper | None = None
         self._news = asyncio.Event()
         self._closing = False
 
+    async def keep(self, journal: JobJournal, account: str) -> None:
+        """Write down in a journal what happens to the jobs; call it before anything else. Raises `JournalError`."""
+        from .keeper import Keeper  # noqa: PLC0415 - loads every operation, which only a journal needs
+
+        keeper = Keeper(journal, account, self._intake, self._schedule)
+        await keeper.open()
+        self._keeper = self._intake.keeper = self._requests.keeper = keeper
+
     # --- what jobs and sessions call -----------------------------------------------------------------------------
 
-    def submit(self, job: Job[Any], *, direct: bool, priority: int = 0) -> None:
-        """Queue a job; a `direct` one goes before batch work, one of a higher `priority` before others of its kind."""
-        self._check_running()
-        self._kinds[job] = Kind.CALL if direct else Kind.SUBMIT
-        self._schedule.add(job, self._kinds[job], now=self._clock.now(), priority=priority)
-        self.changed(job)
-        self._news.set()
+    def submit(self, job: Job[Any], order: Order) -> None:
+        """Take in a job that is to be sent."""
+        self._take_in(job, order.kind)
+        self._intake.submit(job, order)
 
     def attach(self, job: Job[Any]) -> None:
-        """Watch a job that the service already has; the first look is due at once."""
-        self._check_running()
-        self._kinds[job] = Kind.SUBMIT
-        self._requests.attach(job)
+        """Take in a job that the service has already."""
+        self._take_in(job, Kind.SUBMIT)
         job._start_timer()
+        self._intake.attach(job)
+
+    def resume(self, job: Job[Any], record: JobRecord) -> None:
+        """Take in a job that the journal knows."""
+        self._take_in(job, Kind.SUBMIT)
+        self._intake.resume(job, record)
+
+    async def written(self) -> None:
+        """Wait until the journal knows everything that happened so far."""
+        if self._keeper is not None:
+            await self._keeper.written()
+
+    def works_on(self, record: JobRecord) -> bool:
+        """Whether a job of this session has that record."""
+        return self._keeper is not None and self._keeper.works_on(record)
+
+    def _take_in(self, job: Job[Any], kind: Kind) -> None:
+        self._check_running()
+        self._kinds[job] = kind
         self.changed(job)
+
+    def queued(self) -> None:
+        """See `Loop.queued`."""
         self._news.set()
+
+    def start_now(self, job: Job[Any]) -> bool:
+        """See `Loop.start_now`: as long as there is nothing to weigh it against, the loop need not be woken for it."""
+        token = self._lane.token_now() if not self._schedule else None
+        if token is not None:
+            self._start(Choice(Kind.CALL, job), self._lane, token)
+        return token is not None
 
     def _check_running(self) -> None:
         if self._closing:
@@ -81,6 +146,7 @@ class Dispatcher:
         """See `Desk.changed`."""
         if job.done():
             self._kinds.pop(job, None)
+            self._intake.ended(job)
             self._requests.forget(job)
         self._events.emit(JobChanged(job, job.state))
 
@@ -100,71 +166,81 @@ class Dispatcher:
     async def close(self) -> None:
         """Send nothing more, give up the open jobs, and wait for the POSTs that are under way (their ids are kept).
 
-        A cancelled anyio scope around it does not disturb that; cancelling the task once more breaks the POSTs off.
+        A cancelled anyio scope around it does not disturb that; cancelling the task once more ends the wait.
         """
         self._closing = True
         for job in self.open_jobs():
-            job.cancel()
-        try:
-            with anyio.CancelScope(shield=True):
-                while self._requests.posts:
-                    self._requests.quiet.clear()
-                    await self._requests.quiet.wait()
-        except asyncio.CancelledError:
-            for scope in self._requests.posts:
-                scope.shield = False
-            raise
+            job._leave()
+        with anyio.CancelScope(shield=True):
+            await self._finish_posts()
+            if self._keeper is not None:
+                await self._keeper.close()
+
+    async def _finish_posts(self) -> None:
+        while self._requests.posts:
+            self._requests.quiet.clear()
+            await self._requests.quiet.wait()
 
     # --- the loop --------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Spend tokens until cancelled. If it breaks, every open job ends with the error."""
+        """Spend tokens until cancelled, which breaks off whatever is under way.
+
+        If it breaks by itself, POSTs under way are finished, and every other open job ends with the error.
+        """
         try:
-            async with anyio.create_task_group() as requests:
-                if self._poll_limiter is None:
-                    await self._spend(self._limiter, EVERYTHING, requests)
-                else:
-                    requests.start_soon(self._spend, self._poll_limiter, _POLLS, requests)
-                    await self._spend(self._limiter, EVERYTHING - _POLLS, requests)
-        except Exception as error:
-            self._give_up(partial(_broken, error=error))
-            raise
+            # Not anyio's: here a task is made for each request, and this one takes half the time for it.
+            async with self._group:
+                if self._keeper is not None:
+                    self._group.create_task(self._keeper.run())
+                for lane in self._lanes:
+                    self._group.create_task(self._spend(lane))
         finally:
             self._give_up(JobCancelled)  # none are left, but when the whole loop was cancelled
 
-    async def _spend(self, limiter: RateLimiter, kinds: frozenset[Kind], requests: TaskGroup) -> None:
-        """Spend the tokens of one limiter on requests of some kinds, for ever."""
-        while True:
-            await self._until_due(kinds)
-            token = await limiter.acquire()
-            # The token is bound only here: what was best when the waiting began may not be any more.
-            choice = None if self._closing else self._schedule.take(self._clock.now(), kinds)
-            if choice is None:
-                token.give_back()
-                continue
-            left = asyncio.Event()
-            requests.start_soon(self._perform, choice, token, left)
-            if self._one_by_one:
-                # While one is still connecting, nobody knows from when the next period counts.
-                await left.wait()
+    async def _spend(self, lane: _Lane) -> None:
+        """Spend the tokens of one limiter, for ever."""
+        try:
+            while True:
+                await self._until_due(lane)
+                if lane.left is not None:
+                    await lane.left.wait()
+                token = await lane.limiter.acquire()
+                # The token is bound only here: what was best when the waiting began may not be any more.
+                choice = None if self._closing else self._schedule.take(self._clock.now(), lane.kinds)
+                if choice is None:
+                    token.give_back()
+                else:
+                    self._start(choice, lane, token)
+        except Exception as error:
+            self._closing = True
+            await self._finish_posts()  # the error, once it is out of here, cancels every other task
+            self._give_up(partial(_broken, error=error))
+            raise
+
+    def _start(self, choice: Choice[Job[Any]], lane: _Lane, token: Token) -> None:
+        lane.left = asyncio.Event()
+        self._group.create_task(self._perform(choice, token, lane.left))
 
     def _give_up(self, error_for: Callable[[Job[Any]], MusicError]) -> None:
         self._closing = True
         for job in self.open_jobs():
             self._break_off(job, error_for(job))
 
-    async def _until_due(self, kinds: frozenset[Kind]) -> None:
+    async def _until_due(self, lane: _Lane) -> None:
         while True:
             self._news.clear()
             now = self._clock.now()
-            due = None if self._closing else self._schedule.due_at(now, kinds)
+            due = None if self._closing else self._schedule.due_at(now, lane.kinds)
             if due is not None and due <= now:
                 return
-            if due is None:
-                await self._news.wait()
-                continue
-            with anyio.move_on_after(max(self._clock.real(due - now), 0.001)):  # a shorter wait would spin
-                await self._news.wait()
+            seconds = None if due is None else max(self._clock.real(due - now), 0.001)  # a shorter wait would spin
+            lane.idle = True
+            try:
+                with anyio.move_on_after(seconds):
+                    await self._news.wait()
+            finally:
+                lane.idle = False
 
     async def _perform(self, choice: Choice[Job[Any]], token: Token, left: asyncio.Event) -> None:
         job = choice.job
@@ -181,7 +257,8 @@ class Dispatcher:
                 self._break_off(job, _broken(job, error), sent=left.is_set())
         finally:
             left.set()
-            self._news.set()
+            if self._schedule:
+                self._news.set()
 
     def _break_off(self, job: Job[Any], error: MusicError, *, sent: bool = True) -> None:
         """End a job wherever it stands; in mid-POST its fate is unknown, if it may have been `sent`."""

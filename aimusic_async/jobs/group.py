@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeAlias, TypeVar
 
 from ..api.request import Request
-from ..errors import ConfigurationError, JobCancelled, MusicError
+from ..errors import ConfigurationError, InvalidRequest, JobCancelled, MusicError
+from ..events import JobState
+from .budget import Budget
 from .job import Job, tell_left
+from .journal import as_text
 
 R = TypeVar("R")
 
@@ -25,11 +30,15 @@ class Opener(Protocol):
         request: Request[R],
         *,
         key: str,
+        named: bool,
         timeout: float | None,
         priority: int,
+        group: str,
+        budget: Budget | None,
+        resend: Collection[JobState],
         watcher: Callable[[Job[Any]], None],
     ) -> Job[R]:
-        """Queue a request as a job whose end `watcher` is told."""
+        """Queue a request as a job whose end `watcher` is told; `named`: its key means the same in every run."""
         ...
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
@@ -48,11 +57,26 @@ class JobGroup:
 
     Jobs that you cancelled yourself are no failures. Leaving the block by an exception, cancellation included, cancels
     what was not sent yet (it costs nothing) and detaches what was: those can be attached again by their task ids.
+
+    With a `name`, and a journal in the session, the group goes on where an earlier run of the program left it: a job
+    of the same key is not sent again, but has its result, or is watched on, or waits for its turn.
     """
 
-    def __init__(self, opener: Opener, *, timeout: float | None = None, on_failure: OnFailure = "wait") -> None:
+    def __init__(
+        self,
+        opener: Opener,
+        *,
+        name: str = "",
+        timeout: float | None = None,
+        on_failure: OnFailure = "wait",
+        budget: int | None = None,
+    ) -> None:
         if on_failure not in ("wait", "cancel", "keep"):
             raise ConfigurationError(f"on_failure must be 'wait', 'cancel' or 'keep'; got {on_failure!r}")
+        self.name: str = name
+        """The group's name in the journal; empty without one."""
+        self._budget = None if budget is None else Budget(budget)
+        self._contents: Counter[str] = Counter()  # how often the same request was submitted without a key
         self._opener = opener
         self._timeout = timeout
         self._on_failure = on_failure
@@ -65,6 +89,11 @@ class JobGroup:
         self._expired = False
 
     @property
+    def spent(self) -> int:
+        """Credits that its jobs cost so far, as priced here, refunds taken off."""
+        return sum(job.credits for job in self.jobs)
+
+    @property
     def jobs(self) -> tuple[Job[Any], ...]:
         """All jobs, in the order in which they were submitted."""
         return tuple(self._jobs.values())
@@ -74,21 +103,42 @@ class JobGroup:
         return self._jobs[key]
 
     def submit(
-        self, request: Request[R], *, timeout: float | None = None, key: str | None = None, priority: int = 0
+        self,
+        request: Request[R],
+        *,
+        timeout: float | None = None,
+        key: str | None = None,
+        priority: int = 0,
+        resend_unknown: bool = False,
+        resend_failed: bool = False,
     ) -> Job[R]:
         """Queue a request and return its job at once.
 
         `timeout`: seconds from the moment the service accepted it. `key`: your name for it, unique in the group;
-        otherwise the operation and a number. `priority`: higher ones are sent first. Raises `ConfigurationError` for a
-        key that is taken.
+        otherwise the operation and a number, in a named group what it asks for and how often that was asked before.
+        `priority`: higher ones are sent first. `resend_unknown`: when an earlier run left it as `unknown`, send it
+        anew, and perhaps pay twice: look first. `resend_failed`: the same for one that the service could not do.
+        Raises `ConfigurationError` for a key that is taken.
         """
         if not self._inside:
             raise MusicError("submit to a group inside its block: `async with music.group() as group:`")
+        if not isinstance(request, Request):
+            raise InvalidRequest("request", "must be a request such as sonic.GetBpm(clip_id=…)", request)
         name = key if key is not None else self._free_key(request)
         if name in self._jobs:
             raise ConfigurationError(f"the group has a job with the key {name!r} already")
-        job = self._opener.open_job(request, key=name, timeout=timeout, priority=priority, watcher=self._job_ended)
-        self._jobs[name] = job
+        job = self._opener.open_job(
+            request,
+            key=name,
+            named=key is not None or self.name != "",
+            timeout=timeout,
+            priority=priority,
+            group=self.name,
+            budget=self._budget,
+            resend=to_resend(unknown=resend_unknown, failed=resend_failed),
+            watcher=self._job_ended,
+        )
+        self._jobs[job.key] = job
         if self._expired:
             job._run_out()
         elif self._on_failure == "cancel" and self._failure is not None:
@@ -104,7 +154,7 @@ class JobGroup:
 
     def results(self) -> list[Any]:
         """Return the results there are, in the order of submitting. `Any`: a group may mix operations."""
-        return [job._result for job in self.jobs if job.done() and job.exception() is None]
+        return [job._value() for job in self.jobs if job.done() and job.exception() is None]
 
     def failures(self) -> dict[Job[Any], MusicError]:
         """Return the jobs that failed, each with its error; those that were cancelled are not among them."""
@@ -147,7 +197,8 @@ class JobGroup:
         finally:
             self._inside = False
             unfinished = [job for job in self.jobs if not job.done()]
-            self.cancel()
+            for job in unfinished:
+                job._leave()
             tell_left("the group was left", unfinished)
             if self._timer is not None:
                 self._timer.cancel()
@@ -161,8 +212,18 @@ class JobGroup:
             raise ExceptionGroup(f"{len(failures)} of {len(self._jobs)} jobs failed", different)
 
     def _free_key(self, request: Request[Any]) -> str:
+        if self.name:
+            return self._content_key(request)
         numbers = itertools.count(len(self._jobs) + 1)
         return next(name for number in numbers if (name := f"{request.operation}#{number}") not in self._jobs)
+
+    def _content_key(self, request: Request[Any]) -> str:
+        """Name a job after what it asks for, so that the next run of the program names it the same."""
+        from ..api.plain import to_plain  # noqa: PLC0415 - loads every operation, which only a journal needs
+
+        content = hashlib.sha256(as_text(to_plain(request)).encode()).hexdigest()[:12]
+        self._contents[content] += 1
+        return f"{request.operation}:{content}#{self._contents[content]}"
 
     async def _next_end(self) -> None:
         self._progress.clear()
@@ -182,3 +243,8 @@ class JobGroup:
         self._expired = True
         for job in self.jobs:
             job._run_out()
+
+
+def to_resend(*, unknown: bool, failed: bool) -> Collection[JobState]:
+    """Return the states in the journal from which a job is to be sent anew."""
+    return [state for state, wanted in ((JobState.UNKNOWN, unknown), (JobState.FAILED, failed)) if wanted]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from ..api.request import Request
 from ..api.results import Clip
-from ..errors import JobCancelled, JobError, JobTimeout, MusicError
+from ..api.wire import Reply, read_now, read_task
+from ..errors import JobCancelled, JobError, JobTimeout, JournalError, MusicError
 from ..events import JobState, logger
+from .journal import OPEN
 
 R = TypeVar("R", covariant=True)
-
-_OPEN = frozenset({JobState.QUEUED, JobState.SENDING, JobState.SUBMITTED})
 
 
 class Desk(Protocol):
@@ -40,19 +41,21 @@ class Job(Generic[R]):
     __slots__ = (
         "__weakref__",
         "_accepted",
+        "_clips",
         "_desk",
         "_done",
         "_ending",
         "_error",
+        "_kept",
+        "_left",
         "_operation",
+        "_raw",
         "_result",
         "_timer",
         "_trouble",
         "_watcher",
-        "clips",
         "credits",
         "key",
-        "raw",
         "request",
         "state",
         "task_id",
@@ -82,12 +85,12 @@ class Job(Generic[R]):
         self.timeout: float | None = timeout
         self.credits: int = 0
         """Credits charged for it so far, as priced here; 0 again when the service refunded them."""
-        self.clips: tuple[Clip, ...] = ()
-        """The clips seen at the last look, running ones included."""
-        self.raw: Any = None
-        """The service's last answer about it, as it came."""
+        self._clips: tuple[Clip, ...] = ()
+        self._raw: Any = None
+        self._kept: str | None = None  # the answer of an earlier run, until somebody asks for it
         self._result: R | None = None
         self._error: MusicError | None = None
+        self._left = False  # given up with its owner, not by itself: another run may go on with it
         self._ending: JobError | None = None  # given up in mid-POST: it ends with this as soon as the POST is over
         self._timer: asyncio.TimerHandle | None = None
         self._trouble: MusicError | None = None  # what went wrong last, and was tried again
@@ -107,6 +110,18 @@ class Job(Generic[R]):
         """The request class, also of an attached job."""
         return self._operation
 
+    @property
+    def raw(self) -> Any:
+        """The service's last answer about it, as it came; None before the first."""
+        self._read_kept()
+        return self._raw
+
+    @property
+    def clips(self) -> tuple[Clip, ...]:
+        """The clips seen at the last look, running ones included."""
+        self._read_kept()
+        return self._clips
+
     def __await__(self) -> Generator[Any, None, R]:
         """Wait for the result: see `result`."""
         return self.result().__await__()
@@ -120,7 +135,7 @@ class Job(Generic[R]):
         await self.wait()
         if self._error is not None:
             raise self._error
-        return self._result  # type: ignore[return-value]  # ended without an error: the result is there
+        return self._value()
 
     async def accepted(self) -> str:
         """Wait until the service has the job, and return its task id.
@@ -146,7 +161,7 @@ class Job(Generic[R]):
 
     def done(self) -> bool:
         """Whether it has ended: with a result, an error, or because nobody watches it any more."""
-        return self.state not in _OPEN
+        return self.state not in OPEN
 
     def exception(self) -> MusicError | None:
         """Return what ended the job, None when it succeeded or has not ended."""
@@ -165,6 +180,17 @@ class Job(Generic[R]):
         return True
 
     # --- for the dispatcher and the group ---------------------------------------------------------------------------
+
+    def _leave(self) -> None:
+        """Give it up because its group or session ends; another run may go on with it."""
+        if not self.done():
+            self._left = True
+            self._desk.abandon(self, JobCancelled(self))
+
+    def _value(self) -> R:
+        """Return the result of a job that has succeeded."""
+        self._read_kept()
+        return self._result  # type: ignore[return-value]  # ended without an error: the result is there
 
     def _move(self, state: JobState) -> None:
         """Go to an open state."""
@@ -190,6 +216,27 @@ class Job(Generic[R]):
             error = JobTimeout(self)
             error.__cause__ = self._trouble
             self._desk.abandon(self, error)
+
+    def _recall(self, answer: str | None, error: MusicError | None, state: JobState) -> None:
+        """End as an earlier run did. The answer is read when somebody asks for it: there may be thousands."""
+        self._kept = answer
+        self._error = error
+        self._end(state)
+
+    def _read_kept(self) -> None:
+        if self._kept is None:
+            return
+        reply = Reply(status=200, body=json.loads(self._kept))
+        self._raw = reply.body
+        try:
+            if self._error is None and self.task_id is not None:
+                progress = read_task(self._operation, self.task_id, reply)
+                self._result, self._clips = progress.result, progress.clips
+            elif self._error is None and self.request is not None:
+                self._result = read_now(self.request, reply)
+        except MusicError as error:
+            raise JournalError(f"{self.key}: the answer in the journal makes no sense: {error}") from error
+        self._kept = None
 
     def _succeed(self, result: Any) -> None:
         """End with a result."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
-
-import anyio
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..api.models import canonical
 from ..api.request import Answer
+from ..api.results import Credits
 from ..api.wire import Progress, Reply, TaskState, read_now, read_task, read_task_id
 from ..errors import (
     AuthenticationError,
+    InsufficientCredits,
     JobFailed,
     JobTimeout,
     MusicError,
@@ -41,6 +41,10 @@ from .durations import TaskKind
 from .job import Job
 from .retry import Again, Doubt, GiveUp, Repeat, after_failure, pause
 from .schedule import Kind, Schedule
+from .shortage import Shortage
+
+if TYPE_CHECKING:
+    from .keeper import Keeper
 
 _RECOMMENDED_INTERVAL = {"sonic": 15.0}
 _OTHER_INTERVAL = 5.0
@@ -84,8 +88,10 @@ class Requests:
         self._settings = settings
         self._schedule = schedule
         self._kinds = kinds
-        self.posts: set[anyio.CancelScope] = set()
-        """Under way, each shielded from cancelling."""
+        self.keeper: Keeper | None = None
+        """What writes down in a journal what happens to the jobs; None without one."""
+        self.posts: set[Job[Any]] = set()
+        """Jobs whose POST is under way."""
         self.quiet: asyncio.Event = asyncio.Event()
         """Set whenever one of them is over."""
         self._tries: dict[Job[Any], int] = {}
@@ -94,43 +100,67 @@ class Requests:
         self._incidents = 0  # since the session was opened
         self._paused_until = 0.0
         self._outage = False
+        self._shortage = Shortage(schedule, kinds, events, sending=lambda: bool(self.posts))
 
-    def attach(self, job: Job[Any]) -> None:
-        """Watch a job that the service already has; the first look is due at once."""
-        self._schedule.attach(job, self._task_kind(job), now=self._clock.now(), interval=self._interval(job))
+    def attach(self, job: Job[Any], age: float | None = None) -> None:
+        """Watch a job that the service already has, since `age` seconds if that is known."""
+        kind, interval, now = self._task_kind(job), self._interval(job), self._clock.now()
+        if age is None:
+            self._schedule.attach(job, kind, now=now, interval=interval)
+        else:
+            timeout = None if job.timeout is None else age + job.timeout
+            self._schedule.watch(job, kind, now=now - age, interval=interval, timeout=timeout)
 
     def forget(self, job: Job[Any]) -> None:
         """Forget a job that has ended."""
         self._tries.pop(job, None)
         self._asked_since.pop(job, None)
+        self._shortage.give_up()
 
     async def send(self, job: Job[Any], token: Token, left: asyncio.Event) -> None:
-        """Send a submit or a call; `left` is set when it has left.
-
-        It is never cancelled in mid-POST, unless somebody ends the shield in `posts`: what may be paid for must become
-        known.
-        """
+        """Send a submit or a call; `left` is set when it has left."""
         request = job.request
         assert request is not None
         job._move(JobState.SENDING)
         is_task = request.answer is Answer.TASK
         send = partial(self._transport.send, request)
-        scope = anyio.CancelScope(shield=True)
-        self.posts.add(scope)
+        self.posts.add(job)
         try:
-            with scope:
-                reply = await self._exchange(job, Purpose.SUBMIT if is_task else Purpose.CALL, send, token, left)
-                job.raw = reply.body
-                if is_task or (request.endpoint.may_be_task and "task_id" in reply.fields):
-                    self._accepted(job, read_task_id(request, reply))
-                else:
-                    self._answered(job, read_now(request, reply))
+            if not await self._begin(job, token):
+                return
+            reply = await self._exchange(job, Purpose.SUBMIT if is_task else Purpose.CALL, send, token, left)
+            job._raw = reply.body
+            if is_task or (request.endpoint.may_be_task and "task_id" in reply.fields):
+                task_id = read_task_id(request, reply)
+                if self.keeper is not None:
+                    await self.keeper.accepted(job, task_id, request.cost)
+                self._accepted(job, task_id)
+            else:
+                self._answered(job, read_now(request, reply))
         except MusicError as error:
             repeat = Repeat.NEVER if request.endpoint.method == "POST" else Repeat.FREE
             self._not_taken(job, error, Repeat.FREE if request.answer is Answer.REPEAT else repeat)
         finally:
-            self.posts.discard(scope)
+            self.posts.discard(job)
             self.quiet.set()
+            self._shortage.give_up()
+
+    async def _begin(self, job: Job[Any], token: Token) -> bool:
+        """Write down that the job is about to be sent; False when it is not to be sent."""
+        if self.keeper is None:
+            return True
+        begun = False
+        try:
+            begun = await self.keeper.begin(job)
+        finally:
+            if not begun or job._ending is not None:
+                token.give_back()
+        if job._ending is not None:
+            job._give_up(job._ending)  # before anything has left
+            return False
+        if not begun:
+            job._move(JobState.QUEUED)  # another process has it
+        return begun
 
     def _accepted(self, job: Job[Any], task_id: str) -> None:
         assert job.request is not None
@@ -147,17 +177,22 @@ class Requests:
         assert job.request is not None
         self._went_well(job)
         job.credits = job.request.cost
+        if result is not None:
+            if isinstance(result, Credits):
+                self._shortage.has(result.total)
+            job._succeed(result)
+            return
         job._start_timer()
         now = self._clock.now()
         waited = now - self._asked_since.setdefault(job, now)
-        if result is not None:
-            job._succeed(result)
-        elif waited > min(_READY_WITHIN, self._settings.stuck_after):
+        if waited > min(_READY_WITHIN, self._settings.stuck_after):
             job._give_up(JobTimeout(job, f"was still not ready after {waited:.0f} seconds"))
         else:
-            self._requeue(job, max(_REPEAT_INTERVAL, waited / 10))
+            self._requeue(job, max(_REPEAT_INTERVAL, waited / 10), "not ready yet")
 
-    def _requeue(self, job: Job[Any], seconds: float) -> None:
+    def _requeue(self, job: Job[Any], seconds: float, reason: str) -> None:
+        if self.keeper is not None:
+            self.keeper.sent_back(job, reason)
         if job._ending is not None:
             job._give_up(job._ending)
             return
@@ -168,13 +203,16 @@ class Requests:
         """Decide what becomes of a job whose submit or call failed."""
         match self._verdict(job, error, repeat):
             case Again(delay=seconds):
-                self._requeue(job, seconds)
+                self._requeue(job, seconds, str(error))
             case Doubt():
                 unknown = SubmissionUnknown(job, str(error))
                 unknown.__cause__ = error
                 job._fail(unknown, JobState.UNKNOWN)
             case GiveUp() if job._ending is not None:
                 job._give_up(job._ending)
+            case GiveUp() if isinstance(error, InsufficientCredits) and self._kinds[job] is Kind.SUBMIT:
+                self._requeue(job, 0.0, str(error))
+                self._shortage.refused(job, error)
             case GiveUp():
                 job._fail(error)
                 if isinstance(error, AuthenticationError | SubscriptionRequired):
@@ -204,7 +242,7 @@ class Requests:
 
     def _looked(self, job: Job[Any], progress: Progress[Any]) -> None:
         self._went_well(job)
-        job.raw, job.clips = progress.raw, progress.clips
+        job._raw, job._clips = progress.raw, progress.clips
         now = self._clock.now()
         match progress.state:
             case TaskState.SUCCEEDED:
@@ -212,8 +250,9 @@ class Requests:
                 job._succeed(progress.result)
             case TaskState.FAILED:
                 self._schedule.drop(job)
-                if progress.refunded:
+                if progress.refunded is not False:  # a failed task is refunded, whether that is told or not
                     job.credits = 0
+                    self._shortage.over()
                 job._fail(JobFailed(job, progress.reason, refunded=progress.refunded))
             case TaskState.RUNNING if self._schedule.age(job, now) > self._settings.stuck_after:
                 self._schedule.drop(job)

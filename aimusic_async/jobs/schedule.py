@@ -17,7 +17,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Hashable
-from enum import Enum
+from enum import StrEnum
 from typing import Generic, TypeVar
 
 import attrs
@@ -41,7 +41,7 @@ _REFUSED = float("-inf")
 _NEVER = float("inf")
 
 
-class Kind(Enum):
+class Kind(StrEnum):
     """What a token can be spent on."""
 
     CALL = "call"
@@ -110,6 +110,13 @@ class Schedule(Generic[J]):
         self._due: dict[TaskKind, _Due[J]] = {}
         self._deadlines: list[tuple[float, int, J]] = []
         self._batch_served = -_NEVER
+        self.submits_held: bool = False
+        """While set, no submit is due: there are no credits for it."""
+
+    @property
+    def watching(self) -> int:
+        """How many tasks are being watched."""
+        return len(self._watched)
 
     # --- calls and submits -----------------------------------------------------------------------------------------
 
@@ -166,6 +173,14 @@ class Schedule(Generic[J]):
         """Forget a job wherever it stands; its places in the queues are skipped when they come up."""
         self._waiting.pop(job, None)
         self._watched.pop(job, None)
+
+    def is_queued(self, job: J) -> bool:
+        """Whether a job waits for a token to be sent with."""
+        return job in self._waiting
+
+    def __bool__(self) -> bool:
+        """Whether any job waits or runs."""
+        return bool(self._waiting or self._watched)
 
     # --- what next -------------------------------------------------------------------------------------------------
 
@@ -275,6 +290,8 @@ class Schedule(Generic[J]):
         return heap[0][2] if heap else None
 
     def _first(self, kind: Kind) -> J | None:
+        if kind is Kind.SUBMIT and self.submits_held:
+            return None
         line = self._lines[kind]
         while line and not self._waits(line[0]):
             heapq.heappop(line)
