@@ -85,6 +85,7 @@ if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` tells Python the sa
     from .jobs.journal import JobRecord as JobRecord
     from .jobs.memory_journal import MemoryJournal as MemoryJournal
     from .jobs.sqlite_journal import SqliteJournal as SqliteJournal
+    from .running import run as run
     from .session import MusicSession as MusicSession
     from .settings import Settings as Settings
     from .transport.limiter import RateLimiter as RateLimiter
@@ -116,6 +117,7 @@ else:
         "jobs.journal": "JobJournal JobRecord",
         "jobs.memory_journal": "MemoryJournal",
         "jobs.sqlite_journal": "SqliteJournal",
+        "running": "run",
         "session": "MusicSession",
         "settings": "Settings",
         "transport.limiter": "RateLimiter Token TokenBucket",

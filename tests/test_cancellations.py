@@ -5,8 +5,25 @@ import asyncio
 import anyio
 import pytest
 
-from aimusic_async import JobCancelled, JobState, MusicSession, TokenBucket
+from aimusic_async import JobCancelled, JobState, MemoryJournal, MusicSession, TokenBucket
+from aimusic_async.jobs.journal import account_name
 from aimusic_async.sandbox import Options, Sandbox
+
+
+@pytest.fixture(params=["without a journal", "with a journal"])
+def journal(request):
+    """A journal, or none: a cancellation may hit each of the writings, too."""
+    return MemoryJournal() if request.param == "with a journal" else None
+
+
+async def agrees(journal, key, paid):
+    """The journal knows the tasks that were paid for, nobody's claim on them is left, and nothing is in doubt."""
+    if journal is not None:
+        records = await journal.find(account_name(key))
+        assert {record.task_id for record in records if record.task_id} == paid
+        assert {record.owner for record in records} <= {None}
+        assert not {record.state for record in records} & {JobState.SENDING, JobState.UNKNOWN}
+
 
 MOMENTS = [0.0, 0.5, 2.9, 3.0, 3.1, 6.2, 9.5, 17.9, 18.1, 30.0, 61.3, 95.0, 120.0]
 
@@ -14,8 +31,8 @@ MOMENTS = [0.0, 0.5, 2.9, 3.0, 3.1, 6.2, 9.5, 17.9, 18.1, 30.0, 61.3, 95.0, 120.
 @pytest.mark.looptime
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("how", ["asyncio", "anyio"])
-async def test_a_group_cancelled_at_any_moment_leaves_books_and_jobs_in_agreement(song, moment, how):
-    async with Sandbox(Options(seed=4)) as box, MusicSession.sandbox(box) as music:
+async def test_a_group_cancelled_at_any_moment_leaves_books_and_jobs_in_agreement(song, moment, how, journal):
+    async with Sandbox(Options(seed=4)) as box, MusicSession.sandbox(box, journal=journal) as music:
         jobs = []
 
         async def album():
@@ -34,6 +51,8 @@ async def test_a_group_cancelled_at_any_moment_leaves_books_and_jobs_in_agreemen
         paid = {entry.task_id for entry in box.books.taken()}
         assert {job.task_id for job in jobs if job.task_id} == paid
         assert all((job.state is JobState.CANCELLED) == (job.task_id is None) for job in jobs)
+        await asyncio.sleep(0.01)
+        await agrees(journal, box.key, paid)
         # The session goes on as if nothing had been.
         started = asyncio.get_running_loop().time()
         await music.credits()
@@ -43,15 +62,17 @@ async def test_a_group_cancelled_at_any_moment_leaves_books_and_jobs_in_agreemen
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("moment", MOMENTS)
-async def test_a_session_left_at_any_moment_leaves_no_task_and_no_job_open(song, moment):
-    before = asyncio.all_tasks()
+async def test_a_session_left_at_any_moment_leaves_no_task_and_no_job_open(song, moment, journal):
+    before, jobs = asyncio.all_tasks(), []
     async with Sandbox(Options(seed=4)) as box:
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(moment), MusicSession.sandbox(box) as music:
-                jobs = [music.submit(song()) for _ in range(6)]
+            async with asyncio.timeout(moment), MusicSession.sandbox(box, journal=journal) as music:
+                jobs += [music.submit(song()) for _ in range(6)]
                 await asyncio.gather(*jobs)
         assert all(job.done() for job in jobs)
-        assert {job.task_id for job in jobs if job.task_id} == {entry.task_id for entry in box.books.taken()}
+        paid = {entry.task_id for entry in box.books.taken()}
+        assert {job.task_id for job in jobs if job.task_id} == paid
+        await agrees(journal, box.key, paid)
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == before
 
@@ -185,10 +206,10 @@ def test_a_loop_that_is_torn_down_with_an_open_session_ends_quietly(song):
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize("ticks", range(8))
-async def test_a_job_cancelled_just_as_its_token_comes_is_either_sent_and_known_or_not_sent(fake, song, ticks):
+@pytest.mark.parametrize("ticks", range(24))
+async def test_a_job_cancelled_just_as_its_token_comes_is_either_sent_and_known_or_not_sent(fake, song, ticks, journal):
     fake.script("/sonic/create", {"task_id": "t"})
-    async with MusicSession("key", fake.url) as music:
+    async with MusicSession("key", fake.url, journal=journal) as music:
         job = music.submit(song())
         for _ in range(ticks):
             await asyncio.sleep(0)
@@ -197,18 +218,20 @@ async def test_a_job_cancelled_just_as_its_token_comes_is_either_sent_and_known_
         await asyncio.sleep(10)
         assert len(fake.asked) == (1 if job.task_id else 0)
         assert job.state is (JobState.DETACHED if job.task_id else JobState.CANCELLED)
+        await agrees(journal, "key", {"t"} if job.task_id else set())
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize("ticks", range(8))
-async def test_a_session_left_just_as_a_token_comes_leaves_no_job_open(fake, song, ticks):
+@pytest.mark.parametrize("ticks", range(24))
+async def test_a_session_left_just_as_a_token_comes_leaves_no_job_open(fake, song, ticks, journal):
     fake.script("/sonic/create", {"task_id": "t"})
-    async with MusicSession("key", fake.url) as music:
+    async with MusicSession("key", fake.url, journal=journal) as music:
         job = music.submit(song())
         for _ in range(ticks):
             await asyncio.sleep(0)
     assert job.done()
     assert len(fake.asked) == (1 if job.task_id else 0)
+    await agrees(journal, "key", {"t"} if job.task_id else set())
 
 
 @pytest.mark.looptime
