@@ -180,6 +180,7 @@ class MusicSession:
         breaks that off: such a job ends as `SubmissionUnknown`.
         """
         dispatcher, self._dispatcher = self._open, None
+        journal = self.has_journal
         open_jobs = dispatcher.open_jobs()
         try:
             await dispatcher.close()
@@ -188,7 +189,7 @@ class MusicSession:
             try:
                 await self._stack.aclose()
             finally:
-                tell_left("the session was left", open_jobs)
+                tell_left("the session was left", open_jobs, journal=journal)
 
     # --- working -----------------------------------------------------------------------------------------------------
 
@@ -203,7 +204,7 @@ class MusicSession:
             return await job
         except asyncio.CancelledError:
             job.cancel()
-            tell_left("run() was cancelled", [job])
+            tell_left("run() was cancelled", [job], journal=self.has_journal)
             raise
 
     def submit(
@@ -272,6 +273,11 @@ class MusicSession:
             jobs.append(Job(dispatcher, cls, key=record.key, request=request, task_id=task_id))
             dispatcher.resume(jobs[-1], record)
         return jobs
+
+    @property
+    def has_journal(self) -> bool:
+        """Whether every job is written down in a journal."""
+        return self._journal is not None
 
     @property
     def journal(self) -> AccountJournal:

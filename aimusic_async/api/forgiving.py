@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -62,7 +62,13 @@ def _moment(value: Any) -> datetime | None:
 
 def maybe_text(value: Any) -> str | None:
     """Read a text; what is empty, or no text at all, is absent."""
-    return None if value is None or value == "" or isinstance(value, bool | list | dict) else str(value)
+    if isinstance(value, str):
+        return value or None
+    return None if value is None or isinstance(value, bool | list | dict) else str(value)
+
+
+def _ignoring_kind(read: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda value, _: read(value)
 
 
 @cache
@@ -81,8 +87,9 @@ def _reader() -> Converter:
         datetime | None: _moment,
         bool | None: lambda value: value if isinstance(value, bool) else None,
     }
-    reader.register_structure_hook_func(
-        lambda kind: not isinstance(kind, type) and kind in exact, lambda value, kind: exact[kind](value)
+    # Each field gets its function once, when its class is met: to look a union up for every value costs far more.
+    reader.register_structure_hook_factory(
+        lambda kind: not isinstance(kind, type) and kind in exact, lambda kind: _ignoring_kind(exact[kind])
     )
 
     empty_too = override(struct_hook=lambda value, _: str(value))

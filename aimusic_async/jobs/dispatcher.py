@@ -95,19 +95,19 @@ class Dispatcher:
 
     def submit(self, job: Job[Any], order: Order) -> None:
         """Take in a job that is to be sent."""
-        self._take_in(job, order.kind)
-        self._intake.submit(job, order)
+        if self._take_in(job, order.kind):
+            self._intake.submit(job, order)
 
     def attach(self, job: Job[Any]) -> None:
         """Take in a job that the service has already."""
-        self._take_in(job, Kind.SUBMIT)
-        job._start_timer()
-        self._intake.attach(job)
+        if self._take_in(job, Kind.SUBMIT):
+            job._start_timer()
+            self._intake.attach(job)
 
     def resume(self, job: Job[Any], record: JobRecord) -> None:
         """Take in a job that the journal knows."""
-        self._take_in(job, Kind.SUBMIT)
-        self._intake.resume(job, record)
+        if self._take_in(job, Kind.SUBMIT):
+            self._intake.resume(job, record)
 
     async def written(self) -> None:
         """Wait until the journal knows everything that happened so far."""
@@ -118,10 +118,12 @@ class Dispatcher:
         """Whether a job of this session has that record."""
         return self._keeper is not None and self._keeper.works_on(record)
 
-    def _take_in(self, job: Job[Any], kind: Kind) -> None:
+    def _take_in(self, job: Job[Any], kind: Kind) -> bool:
+        """Tell of a new job; say whether it is still to be done: a listener may have cancelled it."""
         self._check_running()
         self._kinds[job] = kind
         self.changed(job)
+        return not job.done()
 
     def queued(self) -> None:
         """See `Loop.queued`."""
@@ -189,7 +191,7 @@ class Dispatcher:
         If it breaks by itself, POSTs under way are finished, and every other open job ends with the error.
         """
         try:
-            # Not anyio's: here a task is made for each request, and this one takes half the time for it.
+            # Not anyio's: here a task is made for each request, and anyio's tasks cost more.
             async with self._group:
                 if self._keeper is not None:
                     self._group.create_task(self._keeper.run())

@@ -25,6 +25,11 @@ OnFailure: TypeAlias = Literal["wait", "cancel", "keep"]
 class Opener(Protocol):
     """Who makes and queues the jobs; in practice the session."""
 
+    @property
+    def has_journal(self) -> bool:
+        """Whether the jobs are written down."""
+        ...
+
     def open_job(
         self,
         request: Request[R],
@@ -199,7 +204,7 @@ class JobGroup:
             unfinished = [job for job in self.jobs if not job.done()]
             for job in unfinished:
                 job._leave()
-            tell_left("the group was left", unfinished)
+            tell_left("the group was left", unfinished, journal=self._opener.has_journal)
             if self._timer is not None:
                 self._timer.cancel()
         failures = self.failures()

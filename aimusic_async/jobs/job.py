@@ -284,7 +284,7 @@ _LEFT = {
 }
 
 
-def tell_left(who: str, jobs: Sequence[Job[Any]]) -> None:
+def tell_left(who: str, jobs: Sequence[Job[Any]], *, journal: bool = False) -> None:
     """Log one warning about jobs that were given up with their owner, with the ids of all that were paid for."""
     told = []
     for state, what in _LEFT.items():
@@ -293,4 +293,5 @@ def tell_left(who: str, jobs: Sequence[Job[Any]]) -> None:
             shown = names if state is not JobState.CANCELLED else [*names[:5], *(["…"] if len(names) > 5 else [])]
             told.append(f"{len(names)} {what} ({', '.join(shown)})")
     if told:
-        logger.warning("%s with unfinished jobs: %s", who, "; ".join(told))
+        kept = "; the journal has them all: submit them again, or resume, to go on" if journal else ""
+        logger.warning("%s with unfinished jobs: %s%s", who, "; ".join(told), kept)

@@ -210,12 +210,14 @@ class Schedule(Generic[J]):
     def due_at(self, now: float, kinds: frozenset[Kind] = EVERYTHING) -> float | None:
         """Return from when on `take` will find something, None when it will not until something is added."""
         self._bring_forward(now)
-        if any(self._first(kind) is not None for kind in self._lines if kind in kinds):
-            return now
+        for kind in self._lines:
+            if kind in kinds and self._first(kind) is not None:
+                return now
         times = [moment for moment, *_ in self._later[:1] if kinds - {Kind.POLL}]
         if Kind.POLL in kinds:
-            if any(self._top(heap) is not None for due in self._due.values() for heap in (due.fresh, due.looked)):
-                return now
+            for due in self._due.values():
+                if self._top(due.fresh) is not None or self._top(due.looked) is not None:
+                    return now
             times += [moment for moment, *_ in self._resting[:1]]
         return max(min(times), now) if times else None
 

@@ -101,7 +101,8 @@ def _make(path: Path) -> None:
 
 
 def _prepare(db: sqlite3.Connection, path: str, *, size: int, patience: float) -> None:
-    _version(db, path)  # before anything is changed in it: it may be another program's
+    with transaction(db, writes=False, patience=patience):  # another process may be making it just now
+        _version(db, path)  # before anything is changed in it: it may be another program's
     db.execute("PRAGMA journal_mode = TRUNCATE")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA fullfsync = ON")  # macOS: past the cache of the disk; means nothing elsewhere

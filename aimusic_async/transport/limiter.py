@@ -97,10 +97,11 @@ class TokenBucket:
             return _Grant(self, self._level.take(clock()))
 
     def acquire_now(self) -> Token | None:
-        """Return a token if one is there and nobody waits for it, else None."""
-        if self._loop is not asyncio.get_running_loop() or self._turn.locked():
+        """Return a token if one is there and nobody waits for it, else None: also before the first `acquire`."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop or self._turn.locked():
             return None
-        now = self._loop.time()
+        now = loop.time()
         return _Grant(self, self._level.take(now)) if self._level.ready_at() <= now else None
 
     def _bind(self, loop: asyncio.AbstractEventLoop | None = None) -> None:

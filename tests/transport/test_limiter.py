@@ -223,3 +223,36 @@ def test_those_who_stay_are_served_first_come_first_served_whoever_leaves(seed, 
 
     served = virtual(play)
     assert served == sorted(served)
+
+
+@pytest.mark.looptime
+async def test_a_token_is_had_at_once_only_when_it_is_there_and_nobody_waits_for_it():
+    bucket = exact(capacity=2)
+    await bucket.acquire()
+    assert bucket.acquire_now() is not None
+    assert bucket.acquire_now() is None
+    waiter = asyncio.create_task(bucket.acquire())
+    await asyncio.sleep(PERIOD - 1)
+    assert bucket.acquire_now() is None
+    await waiter
+    await asyncio.sleep(PERIOD - 1)
+    assert bucket.acquire_now() is None
+    await asyncio.sleep(1.1)
+    bucket.pause_until(asyncio.get_running_loop().time() + 5)
+    assert bucket.acquire_now() is None
+    await asyncio.sleep(5)
+    token = bucket.acquire_now()
+    assert token is not None
+    token.give_back()
+    assert bucket.acquire_now() is not None
+
+
+@pytest.mark.looptime
+async def test_who_waits_for_a_token_is_not_overtaken_when_one_is_given_back():
+    bucket = exact()
+    held = await bucket.acquire()
+    waiter = asyncio.create_task(bucket.acquire())
+    await asyncio.sleep(1)
+    held.give_back()
+    assert bucket.acquire_now() is None
+    await waiter
