@@ -104,7 +104,9 @@ class Sandbox:
         if self._world is not None:
             raise RuntimeError("a sandbox can be opened once")
         async with AsyncExitStack() as stack:
-            http = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
+            # A kept connection may end just when it is used again: then a webhook would come late by nobody's switch.
+            fresh = aiohttp.TCPConnector(force_close=True)
+            http = await stack.enter_async_context(aiohttp.ClientSession(connector=fresh, auto_decompress=False))
 
             async def fetch_(address: str) -> Audio:
                 return await fetch(http, address, self.options)

@@ -55,6 +55,8 @@ def errands(visit: Visit, task: Task) -> Sequence[Errand]:
     if not named:
         return ()
     callback = named[0] == "callback_url"
+    given = body.get("webhook_secret")  # uploads do not check it: they know no such field
+    secret = given if given and isinstance(given, str) else None if callback else options.webhook_default_secret
     # Everything is drawn whatever the switches say, so that turning one moves nothing else.
     chance = stream(options.seed, visit.ordinal, "webhook")
     lag = chance.uniform(*options.webhook_delay) / options.speed
@@ -67,7 +69,7 @@ def errands(visit: Visit, task: Task) -> Sequence[Errand]:
             task=task,
             request=body,
             url=body[named[0]],
-            secret=body.get("webhook_secret") or (None if callback else options.webhook_default_secret),
+            secret=secret,
             callback=callback,
             at=at,
             due=at + lag,
