@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` tells Python the same, and a test that the two agree
+    from . import webhooks as webhooks
     from .api import account as account
     from .api import lyrics as lyrics
     from .api import models as models
@@ -40,6 +41,7 @@ if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` tells Python the sa
     from .api.results import Voice as Voice
     from .api.results import Vox as Vox
     from .api.results import Wav as Wav
+    from .callbacks import WebhookConfig as WebhookConfig
     from .errors import ApiError as ApiError
     from .errors import AuthenticationError as AuthenticationError
     from .errors import BudgetExceeded as BudgetExceeded
@@ -72,12 +74,15 @@ if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` tells Python the sa
     from .events import Events as Events
     from .events import JobChanged as JobChanged
     from .events import JobState as JobState
+    from .events import JobStreaming as JobStreaming
     from .events import Purpose as Purpose
     from .events import RefusedRepeatedly as RefusedRepeatedly
     from .events import RequestAnswered as RequestAnswered
     from .events import RequestRefused as RequestRefused
     from .events import RequestSent as RequestSent
     from .events import Stats as Stats
+    from .events import Verdict as Verdict
+    from .events import WebhookReceived as WebhookReceived
     from .jobs.account_journal import AccountJournal as AccountJournal
     from .jobs.group import JobGroup as JobGroup
     from .jobs.job import Job as Job
@@ -91,6 +96,7 @@ if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` tells Python the sa
     from .transport.limiter import RateLimiter as RateLimiter
     from .transport.limiter import Token as Token
     from .transport.limiter import TokenBucket as TokenBucket
+    from .transport.shared_limiter import SharedTokenBucket as SharedTokenBucket
 else:
     _NAMES = {
         "api": "account lyrics models nuro producer riffusion sonic",
@@ -101,15 +107,16 @@ else:
             AlignedWord Bpm Clip Clips Credits Lyrics LyricsText LyricsTimeline Midi MidiInstrument MidiNote Persona
             Song Stems TagSuggestion UploadedClip Voice Vox Wav
         """,
+        "callbacks": "WebhookConfig",
         "errors": """
             ApiError AuthenticationError BudgetExceeded ConfigurationError ContentRejected EndpointRetired
             InsufficientCredits InvalidPayload InvalidRequest InvalidSignature JobCancelled JobError JobFailed
-            JobTimeout JournalError KeyConflict MusicError NotFound NotSent RateLimited ServerError StaleTimestamp SubmissionUnknown
-            SubscriptionRequired TransportError ValidationError WebhookError
+            JobTimeout JournalError KeyConflict MusicError NotFound NotSent RateLimited ServerError StaleTimestamp
+            SubmissionUnknown SubscriptionRequired TransportError ValidationError WebhookError
         """,
         "events": """
-            CreditsShort Event Events JobChanged JobState Purpose RefusedRepeatedly RequestAnswered RequestRefused RequestSent
-            Stats
+            CreditsShort Event Events JobChanged JobState JobStreaming Purpose RefusedRepeatedly RequestAnswered
+            RequestRefused RequestSent Stats Verdict WebhookReceived
         """,
         "jobs.account_journal": "AccountJournal",
         "jobs.group": "JobGroup",
@@ -121,6 +128,8 @@ else:
         "session": "MusicSession",
         "settings": "Settings",
         "transport.limiter": "RateLimiter Token TokenBucket",
+        "transport.shared_limiter": "SharedTokenBucket",
+        "webhooks": "webhooks",
     }
     _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 
@@ -131,7 +140,7 @@ else:
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         home = __import__(_HOMES[name], globals(), fromlist=[name], level=1)  # as `from .home import name` does
-        value = globals()[name] = getattr(home, name)
+        value = globals()[name] = home if name == _HOMES[name] else getattr(home, name)
         return value
 
     def __dir__() -> list[str]:

@@ -105,6 +105,14 @@ class JobChanged:
     state: JobState
 
 
+@attrs.frozen
+class JobStreaming:
+    """A song can be listened to before it is finished, at this address."""
+
+    job: JobInfo
+    url: str
+
+
 class Verdict(StrEnum):
     """What became of a delivery that came to a webhook door."""
 
@@ -141,7 +149,14 @@ class WebhookReceived:
 
 
 Event: TypeAlias = (
-    RequestSent | RequestAnswered | RequestRefused | RefusedRepeatedly | CreditsShort | JobChanged | WebhookReceived
+    RequestSent
+    | RequestAnswered
+    | RequestRefused
+    | RefusedRepeatedly
+    | CreditsShort
+    | JobChanged
+    | JobStreaming
+    | WebhookReceived
 )
 Listener: TypeAlias = Callable[[Event], None]
 

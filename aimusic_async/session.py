@@ -19,6 +19,7 @@ import anyio
 
 from .api.request import Answer, Request
 from .api.results import Clip, Clips, Credits, Song
+from .callbacks import WebhookConfig
 from .errors import ConfigurationError, InvalidRequest, MusicError
 from .events import Events, JobState, Stats
 from .jobs.account_journal import AccountJournal
@@ -36,6 +37,7 @@ from .transport.limiter import STANDARD_RATE, RateLimiter, TokenBucket
 if TYPE_CHECKING:
     from .methods import Lyrics, Nuro, Producer, Riffusion, Sonic
     from .sandbox import Sandbox
+    from .webhooks import WebhookEvent
 
 R = TypeVar("R")
 
@@ -57,6 +59,7 @@ class MusicSession:
         poll_limiter: RateLimiter | None = None,
         journal: str | os.PathLike[str] | JobJournal | None = None,
         poll_interval: float | None = None,
+        webhook: WebhookConfig | None = None,
         http: aiohttp.ClientSession | None = None,
         budget: int | None = None,
         settings: Settings | None = None,
@@ -65,11 +68,13 @@ class MusicSession:
 
         `api_key`: else the environment variable AIMUSIC_API_KEY. `base_url`: else AIMUSIC_BASE_URL, else the service.
         `limiter`: default one request per 3 seconds, the standard plan; with a journal file, one that all processes
-        which name that file share. `poll_limiter`: one for polls alone, on a plan that counts submits only; else both
-        share `limiter`. `journal`: the path of a file in which every job is written down, so that nothing is lost or
-        paid twice when the process dies; or a `JobJournal` of your own, never closed here. `poll_interval`: least
-        seconds between two looks at one task; default as the service recommends (sonic 15, others 5). `http`: an
-        aiohttp session of your own, never closed here. `budget`: credits that this session may spend at most.
+        which name that file share. `poll_limiter`: one for polls alone, on a plan that counts submits only; else
+        both share `limiter`. `journal`: the path of a file in which every job is written down, so that nothing is
+        lost or paid twice when the process dies; or a `JobJournal` of your own, never closed here. `poll_interval`:
+        least seconds between two looks at one task; default as the service recommends (sonic 15, others 5).
+        `webhook`: the service tells by itself what becomes of a task, at an address of yours behind which one of
+        the doors in `aimusic_async.webhooks` stands; then a song takes one request instead of two or more. `http`:
+        an aiohttp session of your own, never closed here. `budget`: credits that this session may spend at most.
         `settings`: instead of key, address and interval, with more to set (`Settings.load`). Raises
         `ConfigurationError`.
         """
@@ -79,6 +84,7 @@ class MusicSession:
         self._settings = settings or Settings.load(api_key=api_key, base_url=base_url, poll_interval=poll_interval)
         self._limiter = limiter
         self._poll_limiter = poll_limiter
+        self._callback = webhook
         self._given_journal = journal
         self._journal: JobJournal | None = None
         self._account = account_name(self._settings.api_key)
@@ -110,14 +116,15 @@ class MusicSession:
         seed: int = 0,
         journal: str | os.PathLike[str] | JobJournal | None = None,
         poll_interval: float | None = None,
+        webhook: WebhookConfig | None = None,
         budget: int | None = None,
     ) -> AsyncIterator[Self]:
         """Open a session on a local stand-in for the service: no key, no network, nothing paid.
 
         `speed=60` makes a minute a second. All seconds that you give or get in such a session are the service's: a
         `timeout=600` passes in ten. `box`: a running `Sandbox` of your own, instead of a new one with `speed` and
-        `seed`. `journal`, `poll_interval` and `budget` as for any session. Needs the extra `sandbox` for the audio
-        (`pip install 'aimusic-async[sandbox]'`).
+        `seed`. `journal`, `poll_interval`, `webhook` and `budget` as for any session. Needs the extra `sandbox` for
+        the audio (`pip install 'aimusic-async[sandbox]'`).
         """
         from .sandbox import Options, Sandbox  # noqa: PLC0415 - only who asks for a sandbox loads it
 
@@ -125,7 +132,7 @@ class MusicSession:
             if box is None:
                 box = await stack.enter_async_context(Sandbox(Options(speed=speed, seed=seed)))
             settings = Settings(api_key=box.key, base_url=box.url, poll_interval=poll_interval, speed=box.options.speed)
-            async with cls(settings=settings, journal=journal, budget=budget) as session:
+            async with cls(settings=settings, journal=journal, webhook=webhook, budget=budget) as session:
                 yield session
 
     async def __aenter__(self) -> Self:
@@ -146,6 +153,7 @@ class MusicSession:
                 self._settings,
                 poll_limiter=self._poll_limiter,
                 budget=self._budget,
+                callback=self._callback,
             )
             if self._journal is not None:
                 await dispatcher.keep(self._journal, self._account)
@@ -362,6 +370,21 @@ class MusicSession:
         from .methods import Riffusion  # noqa: PLC0415 - heavy: the classes of every operation
 
         return Riffusion(self.run)
+
+    # --- for the doors of webhooks -----------------------------------------------------------------------------------
+
+    def webhook_secret(self, job_id: str | None) -> str | None:
+        """See `webhooks.Recipient.webhook_secret`."""
+        if self._callback is None or job_id is None:
+            return None if self._callback is None else self._callback.secret
+        return self._callback.secret_for(job_id)
+
+    def deliver(self, event: WebhookEvent, job_id: str | None) -> bool:
+        """See `webhooks.Recipient.deliver`."""
+        if self._dispatcher is None:
+            return False
+        self._dispatcher.deliver(event, job_id)
+        return True
 
     # --- for groups --------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from enum import Enum
+from enum import Enum, StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -46,7 +46,7 @@ class Reply:
         try:
             return cls(status=status, body=json.loads(body), retry_after=wait)
         except (ValueError, RecursionError):
-            return cls(status=status, text=body[:200].decode(errors="replace").strip(), retry_after=wait)
+            return cls(status=status, text=" ".join(body[:200].decode(errors="replace").split()), retry_after=wait)
 
     @property
     def fields(self) -> Mapping[str, Any]:
@@ -60,6 +60,17 @@ class TaskState(Enum):
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+
+
+class SongEvent(StrEnum):
+    """What a webhook tells of a task: the word under `event` in its body, which is else like an answer to a poll."""
+
+    COMPLETED = "song.completed"
+    """The task has succeeded."""
+    FAILED = "song.failed"
+    """The task has failed."""
+    STREAMING = "song.streaming"
+    """The task still runs, and its clips can be listened to (sonic only)."""
 
 
 @attrs.frozen(kw_only=True)
@@ -133,7 +144,7 @@ def read_now(request: Request[R], reply: Reply) -> R | None:
 
 
 def read_task(cls: type[Request[R]], task_id: str, reply: Reply) -> Progress[R]:
-    """Return how a task stands; raises `ApiError` when the service could not tell."""
+    """Return how a task stands, after a poll or a webhook; raises `ApiError` when the service could not tell."""
     if _not_ready(reply):
         return Progress(state=TaskState.RUNNING, raw=reply.body)
     fields = reply.fields
@@ -143,6 +154,7 @@ def read_task(cls: type[Request[R]], task_id: str, reply: Reply) -> Progress[R]:
         fields.get("type") == "timeout" or (reply.status == 504 and "due to timeout" in reason)
     )
     over = timed_out or fields.get("type") == "failed" or fields.get("refund_processed") is True
+    over = over or (fields.get("event") == SongEvent.FAILED and not fields.get("data"))
     if over or (word in FAILED and reply.status < 300):
         return _failed(fields, reason or "the service gave no reason")
     _raise_refusal(cls, reply)
@@ -159,10 +171,14 @@ def _read_data(cls: type[Request[R]], task_id: str, fields: Mapping[str, Any]) -
     data = fields.get("data")
     if issubclass(result_type, Clips):
         items = data if isinstance(data, list) else []
-        if "data" not in fields and "status" in fields:
+        if "data" not in fields and fields.keys() & {"status", "audio_url"}:
             items = [fields]  # nuro: one clip, spread over the body, without an id of its own
+        elif data and isinstance(data, dict):
+            items = [data]  # the same in a webhook's envelope
         return _read_clips(cls, result_type, task_id, fields, items)
     one = data[0] if isinstance(data, list) and data else data
+    if "data" not in fields and _needed(result_type) <= fields.keys():
+        one = fields  # the callback of an upload
     if not isinstance(one, dict) or not one:
         return Progress(state=TaskState.RUNNING, raw=fields)
     state = str(one.get("state") or "succeeded").lower()  # an entry that says nothing of it is final
@@ -171,6 +187,15 @@ def _read_data(cls: type[Request[R]], task_id: str, fields: Mapping[str, Any]) -
     if state not in SUCCEEDED:
         return Progress(state=TaskState.RUNNING, raw=fields)
     return Progress(state=TaskState.SUCCEEDED, result=structure(one, result_type, raw=fields), raw=fields)
+
+
+def _needed(result_type: Any) -> set[str]:
+    return {field.name for field in attrs.fields(result_type) if field.default is attrs.NOTHING}
+
+
+def read_failure(fields: Mapping[str, Any]) -> Progress[Any]:
+    """Return what an answer says that tells of a task's failure."""
+    return _failed(fields, message_of(fields) or "the service gave no reason")
 
 
 def _failed(fields: Mapping[str, Any], reason: str, clips: tuple[Clip, ...] = ()) -> Progress[Any]:
@@ -209,10 +234,9 @@ def _read_clip(item: Mapping[str, Any], only_id: str, task: Mapping[str, Any]) -
     """Read one entry; one without an id is taken for one that is not final yet, unless it is the task's only one."""
     told = {name: value for name, value in item.items() if value is not None and value != ""}
     clip_id = told.setdefault("clip_id", only_id or "?")
-    # An entry may leave its state to the task's word, or to its audio.
-    told.setdefault(
-        "state", task.get("status") or ("succeeded" if told.keys() & {"audio_url", "wav_url"} else "running")
-    )
+    # An entry may leave its state to the task's word, or to its audio; that which streams is not the final one.
+    final = told.keys() & {"audio_url", "wav_url"} and task.get("event") != SongEvent.STREAMING
+    told.setdefault("state", told.get("status") or task.get("status") or ("succeeded" if final else "running"))
     clip = structure(told, Clip, raw=item)
     return clip if clip_id != "?" else attrs.evolve(clip, state="pending")
 

@@ -43,17 +43,14 @@ class AccountJournal:
         service did not take it; it is sent when it is submitted again. Returns its record. Raises `ConfigurationError`
         when the journal has no job of that key, or knows what became of it.
         """
-        from ..api.operations import operations  # noqa: PLC0415 - loads every operation
-
         job_id = record_id(self._account, group, key)
         found = [record for record in await self.jobs(group=group, state=JobState.UNKNOWN) if record.id == job_id]
         if not found:
             raise ConfigurationError(f"the journal has no unknown job with the key {key!r} in the group {group!r}")
-        cost = operations()[found[0].operation].cost
         step = (
             Refused(job_id, "", "settled by hand: it was not taken", left=True)
             if task_id is None
-            else Accepted(job_id, task_id, cost)
+            else Accepted(job_id, task_id)
         )
         (outcome,) = await self._journal.apply([step])
         return outcome.record or found[0]

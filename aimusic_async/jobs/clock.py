@@ -23,6 +23,6 @@ class Clock:
         """Return how long a span is for the event loop."""
         return seconds / self.speed
 
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
         """Call back after so many seconds of the service."""
         return self.loop.call_later(self.real(seconds), callback)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import attrs
 
+from ..callbacks import WebhookConfig
 from ..errors import JobCancelled, JobError, MusicError, SubmissionUnknown
 from ..events import Events, JobChanged, JobState, logger
 from ..settings import Settings
@@ -20,6 +21,7 @@ from .clock import Clock
 from .intake import Intake, Order
 from .job import Job
 from .journal import JobJournal, JobRecord
+from .mailbox import Delivery, Mailbox
 from .requests import Requests
 from .schedule import EVERYTHING, Choice, Kind, Schedule
 
@@ -61,6 +63,7 @@ class Dispatcher:
         *,
         poll_limiter: RateLimiter | None = None,
         budget: Budget | None = None,
+        callback: WebhookConfig | None = None,
     ) -> None:
         self._clock = clock
         self._events = events
@@ -80,6 +83,10 @@ class Dispatcher:
         )
         self._intake = Intake(self, self._schedule, self._requests, clock, budget)
         self._keeper: Keeper | None = None
+        self._mailbox: Mailbox | None = None
+        if callback is not None:
+            self._mailbox = Mailbox(callback, self._requests, clock, self.open_jobs)
+            self._intake.mailbox = self._requests.mailbox = self._mailbox
         self._news = asyncio.Event()
         self._closing = False
 
@@ -90,6 +97,8 @@ class Dispatcher:
         keeper = Keeper(journal, account, self._intake, self._schedule)
         await keeper.open()
         self._keeper = self._intake.keeper = self._requests.keeper = keeper
+        if self._mailbox is not None:
+            self._mailbox.keeper, keeper.others_tell = keeper, True
 
     # --- what jobs and sessions call -----------------------------------------------------------------------------
 
@@ -108,6 +117,12 @@ class Dispatcher:
         """Take in a job that the journal knows."""
         if self._take_in(job, Kind.SUBMIT):
             self._intake.resume(job, record)
+
+    def deliver(self, delivery: Delivery, job_id: str | None) -> None:
+        """Take a genuine delivery of a webhook; `job_id` is the job whose secret signed it."""
+        if self._mailbox is not None:
+            self._mailbox.put(delivery, job_id)
+            self._news.set()
 
     async def written(self) -> None:
         """Wait until the journal knows everything that happened so far."""
@@ -158,6 +173,8 @@ class Dispatcher:
 
     def abandon(self, job: Job[Any], error: JobError) -> None:
         """See `Desk.abandon`."""
+        if self._mailbox is not None and self._mailbox.give_up(job):
+            return
         if job.state is JobState.SENDING:
             job._ending = job._ending or error
         else:

@@ -31,6 +31,8 @@ _SIGMA, _SIGMA_SPREAD = 0.4, 0.25
 """How much tasks of one kind differ: the prior's guess, and sigma of its logarithm."""
 _MEMORY = 0.985
 """Share of what was learned that each finished task leaves in force: some seventy tasks are remembered."""
+_HARDLY = 0.99
+"""Share of the tasks that are done at an age that hardly any reaches."""
 _LEAST = 1e-9
 """No look is taken for less likely: one odd task must not outweigh all others."""
 
@@ -92,6 +94,14 @@ class Durations:
     def of(self, kind: TaskKind) -> Duration:
         """Return the guess for a kind, as of now."""
         return self._about(kind).guess
+
+    def overdue(self, kind: TaskKind) -> float:
+        """Return the age in seconds that hardly any task of this kind reaches, by what is known and by the first guess.
+
+        What is known may come from the quick ones alone, as long as the others still run.
+        """
+        guesses = (self.of(kind), Duration(kind.typical or _UNKNOWN))
+        return max(guess.age_at(_HARDLY, since=0.0) for guess in guesses)
 
     def seen_any(self, kind: TaskKind) -> bool:
         """Whether a task of this kind was ever seen to finish."""

@@ -18,6 +18,7 @@ from .schedule import Kind, Schedule
 
 if TYPE_CHECKING:
     from .keeper import Keeper
+    from .mailbox import Mailbox
 
 
 @attrs.frozen
@@ -70,6 +71,8 @@ class Intake:
         self._purse = Purse(budget)
         self.keeper: Keeper | None = None
         """What ties the jobs to the journal; None without one."""
+        self.mailbox: Mailbox | None = None
+        """Where webhooks are delivered; None without any."""
         self._orders: dict[Job[Any], Order] = {}  # of jobs for which the journal's word is awaited
 
     def submit(self, job: Job[Any], order: Order) -> None:
@@ -123,6 +126,8 @@ class Intake:
         self._was_paid(job, record.credits)
         self.follow(job, record)
         if not job.done():  # a listener may have cancelled it
+            if self.mailbox is not None:
+                self.mailbox.expect(job)  # nobody knows whether it was told already: it is looked at as others are
             # It was updated just now, by the journal's own clock.
             age = None if record.accepted is None else (record.updated - record.accepted) * self._clock.speed
             self._watch(job, age)
@@ -139,6 +144,7 @@ class Intake:
         if record.state is JobState.UNKNOWN and job.request is not None:
             cost = job.request.cost  # perhaps
         self._was_paid(job, cost)
+        self._schedule.drop(job)
         job.task_id, job.credits = record.task_id, record.credits
         error: MusicError | None = None
         why = record.error or "the journal does not say why"

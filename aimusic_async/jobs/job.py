@@ -58,6 +58,7 @@ class Job(Generic[R]):
         "key",
         "request",
         "state",
+        "streaming_url",
         "task_id",
         "timeout",
     )
@@ -85,6 +86,8 @@ class Job(Generic[R]):
         self.timeout: float | None = timeout
         self.credits: int = 0
         """Credits charged for it so far, as priced here; 0 again when the service refunded them."""
+        self.streaming_url: str | None = None
+        """Where the song can be heard before it is finished, once a look or a webhook told."""
         self._clips: tuple[Clip, ...] = ()
         self._raw: Any = None
         self._kept: str | None = None  # the answer of an earlier run, until somebody asks for it

@@ -49,6 +49,8 @@ class JobRecord:
     """Such as `sonic.create_music`."""
     request: str | None = attrs.field(default=None, repr=False)
     """The request as JSON, secrets left out; None when the job was attached by its task id."""
+    cost: int = 0
+    """Credits that it costs when the service takes it, as priced here."""
     repeatable: bool = False
     """Whether sending it a second time costs nothing."""
     state: JobState = JobState.QUEUED
@@ -135,9 +137,13 @@ class JobJournal(Protocol):
         group: str | None = None,
         states: Collection[JobState] | None = None,
         task_id: str | None = None,
+        changed_since: float | None = None,
         limit: int | None = None,
     ) -> Sequence[JobRecord]:
-        """Return the records of an account that fit all that is given, the oldest first."""
+        """Return the records of an account that fit all that is given, the oldest first.
+
+        `changed_since`: a time on the journal's clock, as in `JobRecord.updated`.
+        """
         ...
 
     async def prune(self, account: str, *, older_than: float) -> int:
@@ -232,11 +238,14 @@ class Begin:
 
 @attrs.frozen
 class Accepted:
-    """The service has the job, under a task id; also when that was in doubt before."""
+    """The service has the job, under a task id; also when that was in doubt before.
+
+    With an `owner`, that one goes on with it when nobody else does.
+    """
 
     id: str
     task_id: str
-    credits: int
+    owner: str | None = None
 
     def after(self, record: JobRecord | None, *, now: float, alive: Alive) -> JobRecord | None:  # noqa: ARG002
         """See `Step.after`."""
@@ -245,8 +254,9 @@ class Accepted:
         return attrs.evolve(
             record,
             state=JobState.SUBMITTED,
+            owner=record.owner or self.owner,
             task_id=self.task_id,
-            credits=self.credits,
+            credits=record.cost,
             error=None,
             accepted=now,
             updated=now,
@@ -288,24 +298,26 @@ class Doubted:
 
 @attrs.frozen
 class Finished:
-    """The job has ended at the service: with a result, or with an `error`."""
+    """The job has ended at the service, with a result or an `error`. With a `task_id`: only if that is its task."""
 
     id: str
     answer: str | None
-    credits: int
     error: str | None = None
     refunded: bool | None = None
+    task_id: str | None = None
 
     def after(self, record: JobRecord | None, *, now: float, alive: Alive) -> JobRecord | None:  # noqa: ARG002
         """See `Step.after`."""
-        if record is None or record.state in _FINAL:
+        if record is None or record.state in _FINAL or self.task_id not in (None, record.task_id):
             return record
+        # A task that failed is refunded, whether the service tells so or not.
+        kept = self.error is None or self.refunded is False
         return attrs.evolve(
             record,
             state=JobState.SUCCEEDED if self.error is None else JobState.FAILED,
             owner=None,
             answer=self.answer,
-            credits=self.credits,
+            credits=record.cost if kept else 0,
             error=self.error,
             refunded=self.refunded,
             updated=now,

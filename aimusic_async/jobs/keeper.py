@@ -13,6 +13,7 @@ import attrs
 
 from ..api.plain import to_plain
 from ..api.request import Answer
+from ..api.wire import Progress
 from ..errors import JobFailed, JournalError, KeyConflict
 from ..events import JobState, logger
 from .durations import Durations
@@ -49,6 +50,8 @@ _FLUSH_WITHIN = 10.0
 """Seconds that closing waits for a journal that hangs."""
 
 _NOT_TAKEN = frozenset({JobState.FAILED, JobState.CANCELLED})
+_OVERLAP = 1.0
+"""Seconds that are looked at once more: what was written at the same time may not have been seen."""
 _SETTLED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.UNKNOWN})
 
 Then: TypeAlias = Callable[[Outcome | JournalError], None]
@@ -92,6 +95,9 @@ class Keeper:
         self._begun: set[Job[Any]] = set()  # written down as about to be sent
         self._working: dict[str, Job[Any]] = {}  # by the ids of their records, which are this session's
         self._elsewhere: dict[Job[Any], Enter] = {}  # others work on them: other processes, or other jobs here
+        self.others_tell: bool = False
+        """Whether other processes may learn, by webhooks, what becomes of the jobs of this one."""
+        self._heard = 0.0  # by when, on the journal's clock, what others told is known
         self._finished = 0  # since what was learned was saved last
 
     # --- opening and closing -----------------------------------------------------------------------------------------
@@ -163,6 +169,15 @@ class Keeper:
         else:
             self.enter(job, "")
 
+    def owns(self, job: Job[Any]) -> bool:
+        """Whether the record of a job is this session's, so that it says how the job goes on."""
+        job_id = self._ids.get(job)
+        return job_id is not None and self._working.get(job_id) is job
+
+    def id_of(self, job: Job[Any]) -> str:
+        """Return the id of a job's record; the job has been entered and has not ended."""
+        return self._ids[job]
+
     def works_on(self, record: JobRecord) -> bool:
         """Whether a job of this session has that record."""
         return record.id in self._working
@@ -181,15 +196,33 @@ class Keeper:
             self.resume(job, outcome.record)
         return outcome.changed
 
-    async def accepted(self, job: Job[Any], task_id: str, cost: int) -> None:
+    async def accepted(self, job: Job[Any], task_id: str) -> None:
         """Write down the task id of a job; if that fails, it is told in the log."""
         if job not in self._ids:
             return
         self._begun.discard(job)
         try:
-            await self._put_and_wait(Accepted(self._ids[job], task_id, cost))
+            await self._put_and_wait(Accepted(self._ids[job], task_id, self.owner))
         except JournalError as error:
             logger.error("%s: its task id %s could not be written down: %s", job.key, task_id, error)
+
+    def doubted(self, job: Job[Any], reason: str) -> None:
+        """Note that the answer to a job's POST was lost."""
+        self._begun.discard(job)
+        self._put(Doubted(self._ids[job], self.owner, reason))
+
+    def taken(self, job: Job[Any], task_id: str) -> None:
+        """Note the task id of a job that was in doubt."""
+        self._put(Accepted(self._ids[job], task_id, self.owner))
+
+    def told(self, job_id: str, task_id: str, answer: str | None = None, failure: Progress[Any] | None = None) -> None:
+        """Note what the service said of a job that nobody here works on; with an `answer` it has ended."""
+        if answer is None:
+            self._put(Accepted(job_id, task_id))
+        elif failure is None:
+            self._put(Finished(job_id, answer, task_id=task_id))
+        else:
+            self._put(Finished(job_id, answer, failure.reason, failure.refunded, task_id=task_id))
 
     def sent_back(self, job: Job[Any], reason: str) -> None:
         """Note that a job that was begun was surely not taken, and waits again."""
@@ -213,10 +246,10 @@ class Keeper:
         told = None if error is None else str(error)
         match job.state:
             case JobState.SUCCEEDED:
-                return Finished(job_id, json.dumps(job.raw), job.credits)
+                return Finished(job_id, json.dumps(job.raw))
             case JobState.FAILED if isinstance(error, JobFailed):
                 answer = json.dumps(job.raw)
-                return Finished(job_id, answer, job.credits, error=error.reason, refunded=error.refunded)
+                return Finished(job_id, answer, error=error.reason, refunded=error.refunded)
             case JobState.UNKNOWN:
                 return Doubted(job_id, self.owner, told or "")
             case state:
@@ -274,6 +307,7 @@ class Keeper:
             key=job.key,
             operation=job.operation.operation,
             request=as_text(to_plain(request)) if request is not None else None,
+            cost=request.cost if request is not None else 0,
             repeatable=request is not None and request.answer is Answer.REPEAT,
             state=job.state,
             task_id=job.task_id,
@@ -285,6 +319,17 @@ class Keeper:
             self._enter(job, step)
         if self._finished >= _SAVE_AFTER:
             await self._save_learned()
+        if self.others_tell:
+            await self._hear_others()
+
+    async def _hear_others(self) -> None:
+        """End the jobs of which another process was told, by a webhook, how they ended."""
+        states = (JobState.SUCCEEDED, JobState.FAILED)
+        for record in await self._journal.find(self.account, states=states, changed_since=self._heard):
+            self._heard = max(self._heard, record.updated - _OVERLAP)
+            if (job := self._working.get(record.id)) is not None and not job.done():
+                self._forget(job)
+                self._bench.recall(job, record)
 
     async def _save_learned(self) -> None:
         self._finished = 0

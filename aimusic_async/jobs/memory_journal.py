@@ -45,6 +45,7 @@ class MemoryJournal:
         group: str | None = None,
         states: Collection[JobState] | None = None,
         task_id: str | None = None,
+        changed_since: float | None = None,
         limit: int | None = None,
     ) -> Sequence[JobRecord]:
         """See `JobJournal.find`."""
@@ -55,6 +56,7 @@ class MemoryJournal:
             and (group is None or record.group == group)
             and (states is None or record.state in states)
             and (task_id is None or record.task_id == task_id)
+            and (changed_since is None or record.updated >= changed_since)
         ]
         found.sort(key=lambda record: record.created)
         await _others_run()

@@ -26,6 +26,7 @@ from ..errors import (
 from ..events import (
     Events,
     JobState,
+    JobStreaming,
     Purpose,
     RefusedRepeatedly,
     RequestAnswered,
@@ -45,6 +46,7 @@ from .shortage import Shortage
 
 if TYPE_CHECKING:
     from .keeper import Keeper
+    from .mailbox import Mailbox
 
 _RECOMMENDED_INTERVAL = {"sonic": 15.0}
 _OTHER_INTERVAL = 5.0
@@ -52,6 +54,8 @@ _REPEAT_INTERVAL = 6.0
 """Seconds between the first two askings of an operation that has to be asked again until it is ready."""
 _READY_WITHIN = 600.0
 """Seconds after which it is given up: such things take a minute."""
+_RARELY = 60.0
+"""Seconds between looks at a task of which a webhook is to tell, once that is overdue."""
 _REPEATEDLY = 3
 """Refusals for speed after which it is told that the limit does not fit."""
 
@@ -90,6 +94,8 @@ class Requests:
         self._kinds = kinds
         self.keeper: Keeper | None = None
         """What writes down in a journal what happens to the jobs; None without one."""
+        self.mailbox: Mailbox | None = None
+        """Where webhooks are delivered; None without any."""
         self.posts: set[Job[Any]] = set()
         """Jobs whose POST is under way."""
         self.quiet: asyncio.Event = asyncio.Event()
@@ -115,6 +121,8 @@ class Requests:
         """Forget a job that has ended."""
         self._tries.pop(job, None)
         self._asked_since.pop(job, None)
+        if self.mailbox is not None:
+            self.mailbox.forget(job)
         self._shortage.give_up()
 
     async def send(self, job: Job[Any], token: Token, left: asyncio.Event) -> None:
@@ -123,7 +131,8 @@ class Requests:
         assert request is not None
         job._move(JobState.SENDING)
         is_task = request.answer is Answer.TASK
-        send = partial(self._transport.send, request)
+        more = self.mailbox.fields(job) if self.mailbox is not None else {}
+        send = partial(self._transport.send, request, more)
         self.posts.add(job)
         try:
             if not await self._begin(job, token):
@@ -133,7 +142,7 @@ class Requests:
             if is_task or (request.endpoint.may_be_task and "task_id" in reply.fields):
                 task_id = read_task_id(request, reply)
                 if self.keeper is not None:
-                    await self.keeper.accepted(job, task_id, request.cost)
+                    await self.keeper.accepted(job, task_id)
                 self._accepted(job, task_id)
             else:
                 self._answered(job, read_now(request, reply))
@@ -170,8 +179,18 @@ class Requests:
             job._give_up(job._ending)
             logger.warning("%s was given up while it was sent; the service has it as task %s", job.key, task_id)
         elif not job.done():  # a listener may have cancelled it
-            kind, interval = self._task_kind(job), self._interval(job)
-            self._schedule.watch(job, kind, now=self._clock.now(), interval=interval, timeout=job.timeout)
+            self._watch(job)
+            if self.mailbox is not None:
+                self.mailbox.answered(job)
+
+    def _watch(self, job: Job[Any]) -> None:
+        kind, interval, first = self._task_kind(job), self._interval(job), None
+        if self.mailbox is not None and self.mailbox.expects(job):
+            # The service will tell by itself: looks are for what it forgot to tell.
+            interval = max(_RARELY, interval)
+            first = self._schedule.durations.overdue(kind) + interval
+        now = self._clock.now()
+        self._schedule.watch(job, kind, now=now, interval=interval, first=first, timeout=job.timeout)
 
     def _answered(self, job: Job[Any], result: object | None) -> None:
         assert job.request is not None
@@ -207,7 +226,10 @@ class Requests:
             case Doubt():
                 unknown = SubmissionUnknown(job, str(error))
                 unknown.__cause__ = error
-                job._fail(unknown, JobState.UNKNOWN)
+                if self.keeper is not None:
+                    self.keeper.doubted(job, str(unknown))
+                if self.mailbox is None or not self.mailbox.doubted(job, unknown):
+                    job._fail(unknown, JobState.UNKNOWN)
             case GiveUp() if job._ending is not None:
                 job._give_up(job._ending)
             case GiveUp() if isinstance(error, InsufficientCredits) and self._kinds[job] is Kind.SUBMIT:
@@ -225,6 +247,27 @@ class Requests:
                 self._schedule.drop(job)
                 job._fail(error)
 
+    # --- webhooks ----------------------------------------------------------------------------------------------------
+
+    def taken(self, job: Job[Any], task_id: str) -> None:
+        """See `Progressing.taken`."""
+        if self.keeper is not None:
+            self.keeper.taken(job, task_id)
+        self._accepted(job, task_id)
+
+    def told(self, job: Job[Any], progress: Progress[Any]) -> None:
+        """See `Progressing.told`."""
+        if progress.state is TaskState.RUNNING:
+            self._runs(job, progress)
+        else:
+            self._looked(job, progress, just_now=True)
+
+    def look_now(self, job: Job[Any]) -> None:
+        """See `Progressing.look_now`."""
+        self._schedule.look_now(job, self._clock.now())
+
+    # --- polls -------------------------------------------------------------------------------------------------------
+
     async def poll(self, job: Job[Any], token: Token, left: asyncio.Event) -> None:
         """Look at a task; `left` is set when the request has left. Cancelling breaks the look off and costs nothing."""
         assert job.task_id is not None
@@ -240,13 +283,20 @@ class Requests:
         else:
             self._looked(job, progress)
 
-    def _looked(self, job: Job[Any], progress: Progress[Any]) -> None:
+    def _runs(self, job: Job[Any], progress: Progress[Any]) -> None:
+        job._raw, job._clips = progress.raw, progress.clips
+        url = next((clip.audio_url for clip in progress.clips if clip.audio_url), None)
+        if url is not None and job.streaming_url is None:
+            job.streaming_url = url
+            self._events.emit(JobStreaming(job, url))
+
+    def _looked(self, job: Job[Any], progress: Progress[Any], *, just_now: bool = False) -> None:
         self._went_well(job)
         job._raw, job._clips = progress.raw, progress.clips
         now = self._clock.now()
         match progress.state:
             case TaskState.SUCCEEDED:
-                self._schedule.finished(job, now)
+                self._schedule.finished(job, now, just_now=just_now)
                 job._succeed(progress.result)
             case TaskState.FAILED:
                 self._schedule.drop(job)
@@ -259,6 +309,7 @@ class Requests:
                 job._give_up(JobTimeout(job, f"still runs after {self._settings.stuck_after:g} seconds"))
             case TaskState.RUNNING:
                 self._schedule.looked(job, now)
+                self._runs(job, progress)
 
     def _not_looked(self, job: Job[Any], error: MusicError) -> None:
         now = self._clock.now()

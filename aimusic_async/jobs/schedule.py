@@ -36,6 +36,8 @@ LAST_LOOK = 10.0
 """Seconds before a task's deadline from which a last look at it is urgent."""
 PATIENCE = 20.0
 """Seconds without a token after which batch work is worth as much more as a submit."""
+_JUST = 5.0
+"""Seconds: how long ago what is told to have just happened may have happened."""
 _REFUSED = float("-inf")
 """Rank of a request that was refused: before all others."""
 _NEVER = float("inf")
@@ -132,12 +134,22 @@ class Schedule(Generic[J]):
 
     # --- tasks that run --------------------------------------------------------------------------------------------
 
-    def watch(self, job: J, kind: TaskKind, *, now: float, interval: float, timeout: float | None = None) -> None:
-        """Poll a task that was accepted `now`: first after `interval` seconds, and so long after each look.
+    def watch(
+        self,
+        job: J,
+        kind: TaskKind,
+        *,
+        now: float,
+        interval: float,
+        first: float | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Poll a task that was accepted `now`: after `first` seconds (default: `interval`), then each `interval`.
 
         `timeout`: seconds from now after which its owner gives it up; it is looked at once more shortly before.
         """
-        task = _Watched(kind, now, interval, age_known=True, seen=now, due=now + interval)
+        due = now + (interval if first is None else first)
+        task = _Watched(kind, now, interval, age_known=True, seen=now, due=due)
         if timeout is not None:
             task.deadline = now + timeout
             heapq.heappush(self._deadlines, (task.deadline - LAST_LOOK, next(self._places), job))
@@ -160,9 +172,16 @@ class Schedule(Generic[J]):
             entry.due = not_before
             self._rest(job, entry)
 
-    def finished(self, job: J, now: float) -> None:
-        """Say that a look found the task finished, and forget it."""
+    def look_now(self, job: J, now: float) -> None:
+        """Let a task be looked at from now on."""
+        self.not_looked(job, not_before=now)
+
+    def finished(self, job: J, now: float, *, just_now: bool = False) -> None:
+        """Say that a task has finished since the last look, or `just_now`, and forget it."""
         if entry := self._watched.pop(job, None):
+            if just_now and (before := now - _JUST) > entry.seen:
+                self._learn(entry, before, finished=False)
+                entry.seen = before
             self._learn(entry, now, finished=True)
 
     def age(self, job: J, now: float) -> float:

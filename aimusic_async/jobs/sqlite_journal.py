@@ -90,10 +90,17 @@ class SqliteJournal:
         group: str | None = None,
         states: Collection[JobState] | None = None,
         task_id: str | None = None,
+        changed_since: float | None = None,
         limit: int | None = None,
     ) -> Sequence[JobRecord]:
         """See `JobJournal.find`."""
-        return await self._ask(lambda tables: tables.find(account, group, states, task_id, limit), writes=False)
+
+        def find(tables: Tables) -> Sequence[JobRecord]:
+            return tables.find(
+                account, group=group, states=states, task_id=task_id, changed_since=changed_since, limit=limit
+            )
+
+        return await self._ask(find, writes=False)
 
     async def prune(self, account: str, *, older_than: float) -> int:
         """See `JobJournal.prune`. The file keeps its size; the room in it is used again."""

@@ -31,13 +31,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """
         CREATE TABLE records (
             id TEXT NOT NULL PRIMARY KEY, account TEXT NOT NULL, "group" TEXT NOT NULL, "key" TEXT NOT NULL,
-            operation TEXT NOT NULL, request TEXT, repeatable INTEGER NOT NULL, state TEXT NOT NULL, owner TEXT,
+            operation TEXT NOT NULL, request TEXT, cost INTEGER NOT NULL, repeatable INTEGER NOT NULL,
+            state TEXT NOT NULL, owner TEXT,
             task_id TEXT, credits INTEGER NOT NULL, answer TEXT, error TEXT, refunded INTEGER,
             attempts INTEGER NOT NULL, created REAL NOT NULL, updated REAL NOT NULL, accepted REAL,
             UNIQUE (account, "group", "key")
         )
         """,
         "CREATE INDEX by_state ON records (account, state)",
+        "CREATE INDEX by_change ON records (account, updated)",
         "CREATE INDEX by_task ON records (account, task_id) WHERE task_id IS NOT NULL",
         "CREATE TABLE owners (owner TEXT NOT NULL PRIMARY KEY, until REAL NOT NULL)",
         """
@@ -239,13 +241,15 @@ class Tables:
     def find(
         self,
         account: str,
+        *,
         group: str | None,
         states: Collection[JobState] | None,
         task_id: str | None,
+        changed_since: float | None,
         limit: int | None,
     ) -> list[JobRecord]:
         """Return records."""
-        values: dict[str, str | int] = {"account": account, "limit": -1 if limit is None else limit}
+        values: dict[str, str | float] = {"account": account, "limit": -1 if limit is None else limit}
         where = ["account = :account"]
         if group is not None:
             where.append('"group" = :group')
@@ -253,6 +257,9 @@ class Tables:
         if task_id is not None:
             where.append("task_id = :task_id")
             values["task_id"] = task_id
+        if changed_since is not None:
+            where.append("updated >= :since")
+            values["since"] = changed_since
         if states is not None:
             named = {f"state{index}": state.value for index, state in enumerate(states)}
             where.append(f"state IN ({', '.join(f':{name}' for name in named)})")

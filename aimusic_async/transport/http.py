@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from functools import cache
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import aiohttp
@@ -36,6 +36,7 @@ _NOT_SENT = (
     aiohttp.InvalidURL,
 )
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _IGNORE: Callable[[], None] = lambda: None  # noqa: E731 - a name for doing nothing
 
 
@@ -109,14 +110,16 @@ class HttpTransport:
             raise RuntimeError("the transport is not open")
         return self._http
 
-    async def send(self, request: Request[Any], *, on_sent: Callable[[], None] = _IGNORE) -> Reply:
-        """Send a request once; `on_sent` is called when its headers leave.
+    async def send(
+        self, request: Request[Any], more: Mapping[str, str] = _NOTHING, *, on_sent: Callable[[], None] = _IGNORE
+    ) -> Reply:
+        """Send a request once, with `more` fields than its own; `on_sent` is called when its headers leave.
 
         Raises `NotSent` when it surely did not leave, `TransportError` when the answer was lost: it may have been
         taken. Cancelling breaks off, with the same doubt.
         """
         endpoint = request.endpoint
-        body = encode(request) if endpoint.method == "POST" else None
+        body = {**encode(request), **more} if endpoint.method == "POST" else None
         return await self._exchange(endpoint.method, endpoint.path, body, endpoint.reply_within, on_sent)
 
     async def look(self, path: str, *, on_sent: Callable[[], None] = _IGNORE) -> Reply:
