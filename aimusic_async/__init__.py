@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` tells Python the sa
     from .api.results import Voice as Voice
     from .api.results import Vox as Vox
     from .api.results import Wav as Wav
+    from .api.wire import SongEvent as SongEvent
     from .callbacks import WebhookConfig as WebhookConfig
     from .errors import ApiError as ApiError
     from .errors import AuthenticationError as AuthenticationError
@@ -107,6 +108,7 @@ else:
             AlignedWord Bpm Clip Clips Credits Lyrics LyricsText LyricsTimeline Midi MidiInstrument MidiNote Persona
             Song Stems TagSuggestion UploadedClip Voice Vox Wav
         """,
+        "api.wire": "SongEvent",
         "callbacks": "WebhookConfig",
         "errors": """
             ApiError AuthenticationError BudgetExceeded ConfigurationError ContentRejected EndpointRetired

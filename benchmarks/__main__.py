@@ -6,14 +6,16 @@ import argparse
 
 from rich.console import Console
 
-from benchmarks import limiter, overhead, scale, schedules, wire
+from benchmarks import journal, limiter, overhead, scale, schedules, shared_limiter, wire
 
 ALL = {
     "schedules": schedules.run,
     "overhead": overhead.run,
     "scale": scale.run,
     "limiter": limiter.run,
+    "shared_limiter": shared_limiter.run,
     "wire": wire.run,
+    "journal": journal.run,
 }
 
 

@@ -10,8 +10,10 @@ import pytest
 from aimusic_async import run
 
 PROGRAM = """
-import asyncio, sys
+import asyncio, signal
 from aimusic_async import run
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell may have made us deaf to it
 
 async def main():
     print("begun", flush=True)
@@ -45,11 +47,8 @@ def test_it_raises_what_the_program_raises():
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, -signal.SIGINT)])
 def test_a_signal_lets_it_end_in_good_order(sent, code):
-    def listening():
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell may have made us deaf to it
-
     command = [sys.executable, "-c", PROGRAM]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=listening) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"begun\n"
         process.send_signal(sent)
         told, errors = process.communicate(timeout=15)

@@ -265,17 +265,23 @@ class Accepted:
 
 @attrs.frozen
 class Refused:
-    """The service surely did not take the job. It may be sent again, by this owner or, if it is `left`, by any."""
+    """The service surely did not take the job. It may be sent again, by this owner or, if it is `left`, by any.
+
+    With an `attempt`, a word that comes too late changes nothing: a later attempt may be in doubt by then.
+    """
 
     id: str
     owner: str
     error: str
     left: bool = False
+    attempt: int | None = None
 
     def after(self, record: JobRecord | None, *, now: float, alive: Alive) -> JobRecord | None:  # noqa: ARG002
         """See `Step.after`."""
         sent = (JobState.SENDING, JobState.UNKNOWN)
         if record is None or record.state not in sent or record.owner not in (self.owner, None):
+            return record
+        if self.attempt not in (None, record.attempts):
             return record
         owner = None if self.left else self.owner
         return attrs.evolve(record, state=JobState.QUEUED, owner=owner, error=self.error, updated=now)
@@ -308,7 +314,9 @@ class Finished:
 
     def after(self, record: JobRecord | None, *, now: float, alive: Alive) -> JobRecord | None:  # noqa: ARG002
         """See `Step.after`."""
-        if record is None or record.state in _FINAL or self.task_id not in (None, record.task_id):
+        if record is None or record.state in _FINAL:
+            return record
+        if self.task_id is not None and record.task_id not in (None, self.task_id):
             return record
         # A task that failed is refunded, whether the service tells so or not.
         kept = self.error is None or self.refunded is False
@@ -316,6 +324,7 @@ class Finished:
             record,
             state=JobState.SUCCEEDED if self.error is None else JobState.FAILED,
             owner=None,
+            task_id=record.task_id or self.task_id,
             answer=self.answer,
             credits=record.cost if kept else 0,
             error=self.error,

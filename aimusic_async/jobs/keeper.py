@@ -36,9 +36,9 @@ from .journal import (
 from .owner import owner_name
 from .schedule import Schedule
 
-LEASE = 300.0
+LEASE = 200.0
 """Seconds for which a session is taken for alive after it last said so: longer than any POST may take."""
-_HEARTBEAT = 60.0
+_HEARTBEAT = 15.0
 _LOOK_AGAIN = 1.0
 """Seconds between two looks at jobs that another process works on. They cost no token."""
 _AT_ONCE = 500
@@ -92,7 +92,7 @@ class Keeper:
         self._ended: JournalError | None = None
         self._attached: deque[Job[Any]] = deque()  # to be looked up
         self._ids: dict[Job[Any], str] = {}  # the records of the jobs that have not ended
-        self._begun: set[Job[Any]] = set()  # written down as about to be sent
+        self._begun: dict[Job[Any], int] = {}  # written down as about to be sent, for the how manieth time
         self._working: dict[str, Job[Any]] = {}  # by the ids of their records, which are this session's
         self._elsewhere: dict[Job[Any], Enter] = {}  # others work on them: other processes, or other jobs here
         self.others_tell: bool = False
@@ -190,8 +190,8 @@ class Keeper:
         if (job_id := self._ids.get(job)) is None:
             return True  # a free request, of which nothing is kept
         outcome = await self._put_and_wait(Begin(job_id, self.owner))
-        if outcome.changed:
-            self._begun.add(job)
+        if outcome.changed and outcome.record is not None:
+            self._begun[job] = outcome.record.attempts
         elif outcome.record is not None and self._working.pop(job_id, None) is job:
             self.resume(job, outcome.record)
         return outcome.changed
@@ -200,15 +200,18 @@ class Keeper:
         """Write down the task id of a job; if that fails, it is told in the log."""
         if job not in self._ids:
             return
-        self._begun.discard(job)
+        self._begun.pop(job, None)
         try:
-            await self._put_and_wait(Accepted(self._ids[job], task_id, self.owner))
+            outcome = await self._put_and_wait(Accepted(self._ids[job], task_id, self.owner))
         except JournalError as error:
             logger.error("%s: its task id %s could not be written down: %s", job.key, task_id, error)
+            return
+        if outcome.record is not None and outcome.record.task_id != task_id:
+            logger.error("%s is task %s, and was task %s before", job.key, task_id, outcome.record.task_id)
 
     def doubted(self, job: Job[Any], reason: str) -> None:
         """Note that the answer to a job's POST was lost."""
-        self._begun.discard(job)
+        self._begun.pop(job, None)
         self._put(Doubted(self._ids[job], self.owner, reason))
 
     def taken(self, job: Job[Any], task_id: str) -> None:
@@ -226,9 +229,9 @@ class Keeper:
 
     def sent_back(self, job: Job[Any], reason: str) -> None:
         """Note that a job that was begun was surely not taken, and waits again."""
-        self._begun.discard(job)
+        attempt = self._begun.pop(job, None)
         if job_id := self._ids.get(job):
-            self._put(Refused(job_id, self.owner, reason))
+            self._put(Refused(job_id, self.owner, reason, attempt=attempt))
 
     def ended(self, job: Job[Any]) -> None:
         """Note how a job ended; one that was left may be gone on with by others."""
@@ -246,10 +249,10 @@ class Keeper:
         told = None if error is None else str(error)
         match job.state:
             case JobState.SUCCEEDED:
-                return Finished(job_id, json.dumps(job.raw))
+                return Finished(job_id, json.dumps(job.raw), task_id=job.task_id)
             case JobState.FAILED if isinstance(error, JobFailed):
                 answer = json.dumps(job.raw)
-                return Finished(job_id, answer, error=error.reason, refunded=error.refunded)
+                return Finished(job_id, answer, error.reason, error.refunded, job.task_id)
             case JobState.UNKNOWN:
                 return Doubted(job_id, self.owner, told or "")
             case state:
@@ -296,7 +299,7 @@ class Keeper:
         if self._working.get(job_id) is job:
             del self._working[job_id]
         self._elsewhere.pop(job, None)
-        self._begun.discard(job)
+        self._begun.pop(job, None)
 
     def _new_record(self, job: Job[Any], group: str) -> JobRecord:
         request = job.request

@@ -99,7 +99,7 @@ class TokenBucket:
     def acquire_now(self) -> Token | None:
         """Return a token if one is there and nobody waits for it, else None: also before the first `acquire`."""
         loop = asyncio.get_running_loop()
-        if self._loop is not loop or self._turn.locked():
+        if self._turn.locked() or self._loop is not loop:
             return None
         now = loop.time()
         return _Grant(self, self._level.take(now)) if self._level.ready_at() <= now else None

@@ -66,7 +66,9 @@ class SharedTokenBucket:
         was left to wait before; when it is set forward, one interval is lost.
         """
         alone = TokenBucket(rate, margin=margin)  # checks and completes the numbers
-        self.rate, self.margin, self.period = alone.rate, alone.margin, alone.period
+        self.rate: float = alone.rate
+        self.margin: float = alone.margin
+        self.period: float = alone.period
         self._clock = clock
         self._line = _LineFile(Path(path).absolute(), account, self.period, clock)
         self._users = 0

@@ -755,7 +755,7 @@ def check_laws(step, before, after):
         assert (before.state, before.owner) == (JobState.QUEUED, step.owner)
     if after.state is JobState.SUBMITTED:
         assert after.task_id is not None
-    if isinstance(step, Finished) and step.task_id not in (None, before.task_id):
+    if isinstance(step, Finished) and None not in (step.task_id, before.task_id) and step.task_id != before.task_id:
         assert after == before
     assert after.credits == (after.cost if is_paid(after) else 0)
     assert after.attempts == before.attempts + isinstance(step, Begin) * (after != before)

@@ -198,15 +198,18 @@ async def test_what_is_told_of_a_job_that_nobody_waits_for_is_there_for_whoever_
 @pytest.mark.looptime
 async def test_a_job_ends_when_another_process_is_told(song, hooked):
     journal = MemoryJournal(clock=now)
-    async with Sandbox(options(seed=1)) as box, hooked(box, journal=journal) as door:
-        async with MusicSession.sandbox(box, webhook=door._callback, journal=journal) as music:
-            async with music.group() as group:
-                for number in range(10):
-                    group.submit(song(title=str(number)))
-            assert len(group.results()) == 10
-            assert music.stats.polls == 0
-            assert door.stats.requests == 0
-            assert now() - max(entry.at for entry in box.books.deliveries) < 3
+    async with (
+        Sandbox(options(seed=1)) as box,
+        hooked(box, journal=journal) as door,
+        MusicSession.sandbox(box, webhook=door._callback, journal=journal) as music,
+    ):
+        async with music.group() as group:
+            for number in range(10):
+                group.submit(song(title=str(number)))
+        assert len(group.results()) == 10
+        assert music.stats.polls == 0
+        assert door.stats.requests == 0
+        assert now() - max(entry.at for entry in box.books.deliveries) < 3
 
 
 # --- by hand ---------------------------------------------------------------------------------------------------------
