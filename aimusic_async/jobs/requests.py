@@ -135,7 +135,7 @@ class Requests:
         send = partial(self._transport.send, request, more)
         self.posts.add(job)
         try:
-            if not await self._begin(job, token):
+            if self.keeper is not None and not await self._begin(self.keeper, job, token):
                 return
             reply = await self._exchange(job, Purpose.SUBMIT if is_task else Purpose.CALL, send, token, left)
             job._raw = reply.body
@@ -154,13 +154,11 @@ class Requests:
             self.quiet.set()
             self._shortage.give_up()
 
-    async def _begin(self, job: Job[Any], token: Token) -> bool:
+    async def _begin(self, keeper: Keeper, job: Job[Any], token: Token) -> bool:
         """Write down that the job is about to be sent; False when it is not to be sent."""
-        if self.keeper is None:
-            return True
         begun = False
         try:
-            begun = await self.keeper.begin(job)
+            begun = await keeper.begin(job)
         finally:
             if not begun or job._ending is not None:
                 token.give_back()
