@@ -142,6 +142,7 @@ class SubmissionUnknown(TransportError):
     def __init__(self, job: JobInfo, reason: str) -> None:
         """Name the `job` and the `reason` why its fate is unknown."""
         self.job = job
+        self.reason = reason
         super().__init__(
             f"{job.key}: {reason}. The service may have taken and charged it; it was not sent again. "
             "Compare your credits or look at the service's dashboard before you submit it anew."

@@ -18,10 +18,10 @@ import aiohttp
 import anyio
 
 from .api.request import Answer, Request
-from .api.results import Clip, Clips, Credits, Song
+from .api.results import Credits
 from .callbacks import WebhookConfig
 from .errors import ConfigurationError, InvalidRequest, MusicError
-from .events import Events, JobState, Stats
+from .events import Events, JobState, Stats, logger
 from .jobs.account_journal import AccountJournal
 from .jobs.budget import Budget
 from .jobs.clock import Clock
@@ -30,11 +30,13 @@ from .jobs.group import JobGroup, OnFailure, to_resend
 from .jobs.intake import Order
 from .jobs.job import Job, tell_left
 from .jobs.journal import OPEN, JobJournal, account_name
-from .settings import Settings, check_positive
+from .settings import Settings, check_positive, is_loopback, scheme_and_host
 from .transport.http import HttpTransport
 from .transport.limiter import STANDARD_RATE, RateLimiter, TokenBucket
 
 if TYPE_CHECKING:
+    from .download import DownloadProgress, Format, Saveable
+    from .filehosts import FileHosts
     from .methods import Lyrics, Nuro, Producer, Riffusion, Sonic
     from .sandbox import Sandbox
     from .webhooks import WebhookEvent
@@ -260,27 +262,46 @@ class MusicSession:
         self._open.attach(job)
         return job
 
-    async def resume(self, group: str | None = None) -> list[Job[Any]]:
+    async def resume(self, group: str | None = None, *, timeout: float | None = None) -> list[Job[Any]]:
         """Go on with the jobs that the journal holds open: queued, or taken by the service and not seen to end.
 
-        `group`: only those of the group of that name. Jobs that another living process works on are followed: they
-        end here as they end there. What is `unknown` is left alone: see `journal`. Raises `ConfigurationError` without
-        a journal, `JournalError` when it cannot be read.
+        `group`: only those of the group of that name. `timeout`: seconds for each, from now or from when it is
+        accepted. What the service refused for what it is is not among them. Jobs that another living process works
+        on are followed: they end here as they end there. What is `unknown` is left alone: see `journal`. Raises
+        `ConfigurationError` without a journal, `JournalError` when it cannot be read.
         """
         from .api.operations import operations  # noqa: PLC0415 - loads the operations
         from .api.plain import from_plain  # noqa: PLC0415 - as above
 
-        dispatcher = self._open
-        known, jobs = operations(), list[Job[Any]]()
-        for record in await self.journal.jobs(group=group, state=OPEN):
-            if dispatcher.works_on(record):
+        if timeout is not None:
+            check_positive("timeout", timeout)
+        dispatcher, known, jobs = self._open, operations(), list[Job[Any]]()
+        records = await self.journal.jobs(group=group, state=OPEN)
+        ours = dispatcher.known()
+        for record in records:
+            if record.id in ours:
                 continue
-            request = from_plain(record.fields()) if record.request else None
-            cls = type(request) if request is not None else known[record.operation]
+            try:
+                request = from_plain(record.fields()) if record.request else None
+                cls = type(request) if request is not None else known[record.operation]
+            except (MusicError, KeyError, ValueError) as error:  # written by another version
+                logger.warning("%s cannot be resumed: %s", record.key, error)
+                continue
+            if getattr(request, "webhook_url", None) is not None and record.state is JobState.QUEUED:
+                logger.warning("%s is resumed without its webhook_secret, which is not kept", record.key)
             task_id = record.task_id if record.state is JobState.SUBMITTED else None
-            jobs.append(Job(dispatcher, cls, key=record.key, request=request, task_id=task_id))
+            jobs.append(Job(dispatcher, cls, key=record.key, request=request, task_id=task_id, timeout=timeout))
             dispatcher.resume(jobs[-1], record)
         return jobs
+
+    async def count_spent(self, group: str, budget: Budget) -> None:
+        """See `Opener.count_spent`."""
+        if self._journal is not None:
+            for record in await self.journal.jobs(group=group):
+                in_doubt = record.state in (JobState.UNKNOWN, JobState.SENDING)
+                if cost := record.credits + record.cost * in_doubt:
+                    budget.promised += cost
+                    budget.counted.add(record.id)
 
     @property
     def has_journal(self) -> bool:
@@ -318,21 +339,62 @@ class MusicSession:
 
         return await self.run(GetCredits())
 
-    async def download(self, what: Clips | Clip | Iterable[Clip], folder: str | os.PathLike[str]) -> list[Path]:
-        """Save the audio of clips, a song or stems into a folder, which is made when missing; return the files.
+    async def download(
+        self,
+        what: Saveable | Iterable[Saveable],
+        folder: str | os.PathLike[str],
+        *,
+        formats: Format | Collection[Format] = "audio",
+        name: str = "{title} [{clip_id}]",
+        overwrite: bool = False,
+        tags: bool | None = None,
+        most_bytes: int = 2**30,
+        stall_timeout: float = 60.0,
+        progress: Callable[[DownloadProgress], None] | None = None,
+    ) -> list[Path]:
+        """Save the files of songs, stems or clips into a folder, which is made when missing; return their paths.
 
-        A file appears under its name only when it is whole. Takes no token. Raises `TransportError` for what cannot be
-        had, `OSError` for a folder that cannot be written. Cancelling leaves no partial file.
+        `what` may also be a `Wav`, a `Midi`, a `LyricsTimeline` (saved as .lrc), a job, or several of all these.
+
+        `formats`: of each clip, any of "audio", "cover", "video" and "lyrics"; what the service did not make is left
+        out, but for audio. `name`: how files are called, without suffix; fields are {title} {clip_id} {index} (from
+        01) {part} (of stems), and for jobs {operation} {key}. Whatever they hold, the name is safe on every system.
+        Without {clip_id} in it, a name that another file has gets the id added.
+
+        A file that is there whole already (the host tells the same length and the same last bytes) is kept;
+        `overwrite=True` fetches it anew. `tags`: whether to write ID3 tags into MP3s, with the cover; None: where the
+        extra `tags` is installed. `most_bytes`: of one file. `stall_timeout`: seconds of this machine without a byte,
+        then it is tried again. `progress` is called about ten times a second for each file.
+
+        A file gets its name only when it is whole. What broke off, by an error, a cancellation or the end of the
+        process, stays as a hidden `.part` where it can be gone on with: the same call does so. Four at a time for the
+        session, with connections of their own that carry neither key nor cookies. Unless the service itself runs on
+        this machine, files are asked for at public addresses only. Takes no token.
+
+        Raises `DownloadFailed`, a `TransportError`, when the others are saved and some cannot be had; `OSError` for a
+        folder that cannot be written; `ConfigurationError` for arguments that make no sense.
         """
-        from .download import download_clips  # noqa: PLC0415 - who downloads nothing does not load it
+        from .download import Wishes, download  # noqa: PLC0415 - who downloads nothing does not load it
 
         if self._transport is None:
             raise MusicError("the session is not open")
-        if isinstance(what, Clips):
-            clips = (*what.clips, *(what.full if isinstance(what, Song) else ()))
-        else:
-            clips = (what,) if isinstance(what, Clip) else tuple(what)
-        return await download_clips(self._transport.http, clips, Path(folder))
+        wishes = Wishes.check(
+            formats=formats,
+            name=name,
+            overwrite=overwrite,
+            tags=tags,
+            most_bytes=most_bytes,
+            stall_timeout=stall_timeout,
+            progress=progress,
+        )
+        return await download(self._file_hosts, what, Path(folder), wishes)
+
+    @cached_property
+    def _file_hosts(self) -> FileHosts:
+        from .filehosts import FileHosts, any_address, is_public  # noqa: PLC0415 - as above
+
+        local = is_loopback(scheme_and_host(self._settings.base_url)[1])
+        return FileHosts(any_address if local else is_public)
 
     # --- the operations as methods -----------------------------------------------------------------------------------
 
@@ -383,8 +445,7 @@ class MusicSession:
         """See `webhooks.Recipient.deliver`."""
         if self._dispatcher is None:
             return False
-        self._dispatcher.deliver(event, job_id)
-        return True
+        return self._dispatcher.deliver(event, job_id)
 
     # --- for groups --------------------------------------------------------------------------------------------------
 

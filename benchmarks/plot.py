@@ -15,28 +15,26 @@ PANELS = ("mean turnaround", "last song (makespan)", "first song")
 # Okabe and Ito's colours, which all kinds of eyes tell apart; a shape and a line style besides.
 LOOKS = (
     ("#0072B2", "o", "-"),
+    ("#56B4E9", "v", "-"),
     ("#D55E00", "s", "--"),
     ("#009E73", "^", "-."),
     ("#CC79A7", "D", ":"),
-    ("#56B4E9", "v", "-"),
 )
 TICKS = (0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)
 
 
-def save(path: Path, rows: list[Row]) -> None:
-    """Write a PNG; ways appear in the order of `rows`, the first in the foreground."""
+def save(path: Path, rows: list[Row], *, limit: str) -> None:
+    """Write a PNG; ways appear in the order of `rows`, the first in the foreground, `limit` as a broad band behind."""
     counts = sorted({count for count, *_ in rows})
-    ways = list(dict.fromkeys(way for _, way, *_ in rows))
-    figure = Figure(
-        figsize=(9.6, 3.5), dpi=150, facecolor="white", layout="constrained"
-    )  # no window: it draws with Agg
+    ways = [way for way in dict.fromkeys(way for _, way, *_ in rows) if way != limit]
+    # A figure of its own needs no window: it draws with Agg.
+    figure = Figure(figsize=(9.6, 3.7), dpi=150, facecolor="white", layout="constrained")
     axes = figure.subplots(1, len(PANELS))
     for number, (panel, title) in enumerate(zip(axes, PANELS, strict=True)):
         for place, way in enumerate(ways):
             colour, marker, style = LOOKS[place % len(LOOKS)]
-            points = sorted((row[0], row[2:][number]) for row in rows if row[1] == way)
             panel.plot(
-                *zip(*points, strict=True),
+                *_points(rows, way, number),
                 color=colour,
                 marker=marker,
                 linestyle=style,
@@ -45,6 +43,7 @@ def save(path: Path, rows: list[Row]) -> None:
                 label=way,
                 zorder=10 - place,
             )
+        panel.plot(*_points(rows, limit, number), color="#d0d0d0", linewidth=7, label=limit, zorder=2)
         _dress(panel, title, counts, [row[2:][number] for row in rows])
     axes[0].annotate(
         "the clairvoyant",
@@ -59,9 +58,14 @@ def save(path: Path, rows: list[Row]) -> None:
     )
     axes[0].set_ylabel("ratio to the clairvoyant\n(less is better)", fontsize=10)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(ways), 4), frameon=False, fontsize=10)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=10)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
+
+
+def _points(rows: list[Row], way: str, number: int) -> tuple[list[int], list[float]]:
+    points = sorted((row[0], row[2:][number]) for row in rows if row[1] == way)
+    return [count for count, _ in points], [ratio for _, ratio in points]
 
 
 def _dress(panel: Axes, title: str, counts: list[int], values: list[float]) -> None:

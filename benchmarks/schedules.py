@@ -2,7 +2,8 @@
 
 Virtual time over the sandbox, real HTTP, task durations log-normal (median 90 s, sigma 0.35), which no way knows.
 All ways use the same token period, so that the schedule alone is compared. The clairvoyant knows every duration: it
-looks at each task once, as soon as it has finished, and else submits.
+looks at each task once, as soon as it has finished, and else submits. With webhooks nobody has to look: the service
+tells, and the limit is one request a song.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ import heapq
 import math
 import random
 import statistics
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import attrs
 import looptime
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from rich.console import Group
 from rich.table import Table
 
-from aimusic_async import MusicSession, TokenBucket, sonic
+from aimusic_async import MusicSession, TokenBucket, WebhookConfig, sonic, webhooks
 from aimusic_async.sandbox import Options, Sandbox
 from benchmarks import plot
 
@@ -31,8 +35,10 @@ COUNTS = (1, 10, 30, 100, 300, 1000)
 LOADS = (0.3, 0.6, 0.9)
 STREAM = 150
 MEDIAN, SIGMA = 90.0, 0.35
+MANY = 1000
 PERIOD = TokenBucket().period
 SONG = sonic.CreateMusic(mv="sonic-v5", prompt="[Verse]\nOne of many")
+LIMIT = "limit: one request a song"
 PICTURE = Path(__file__).with_name("schedules.png")
 
 
@@ -80,7 +86,8 @@ class Run:
 
 
 Make = Callable[[], Awaitable[object]]
-Way = Callable[[Sandbox, Work], Awaitable[list[float]]]
+Play = Callable[[Sandbox, Work], Awaitable[list[float]]]
+Way = Callable[[Work], Run]
 
 
 def _durations(count: int, seed: int) -> list[float]:
@@ -108,6 +115,30 @@ async def _as_asked(work: Work, make: Make) -> list[float]:
 async def ours(box: Sandbox, work: Work) -> list[float]:
     """aimusic_async: submit, and await."""
     async with MusicSession.sandbox(box) as music:
+        return await _as_asked(work, lambda: music.submit(SONG).result())
+
+
+@asynccontextmanager
+async def _hooked(box: Sandbox, *, refused: float = 0.0) -> AsyncIterator[MusicSession]:
+    """Yield a session behind a web server with a door, which refuses a share of what the service brings."""
+    dice = random.Random("refused")
+    doors: list[Any] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(status=503) if dice.random() < refused else await doors[0](request)
+
+    app = web.Application()
+    app.router.add_post("/hook", handle)
+    async with TestServer(app) as server:
+        webhook = WebhookConfig(str(server.make_url("/hook")), "the secret of a benchmark")
+        async with MusicSession.sandbox(box, webhook=webhook) as music:
+            doors.append(webhooks.aiohttp_handler(music))
+            yield music
+
+
+async def with_webhooks(box: Sandbox, work: Work) -> list[float]:
+    """The same, and the service tells when a song is there."""
+    async with _hooked(box) as music:
         return await _as_asked(work, lambda: music.submit(SONG).result())
 
 
@@ -170,14 +201,6 @@ async def backing_off(box: Sandbox, work: Work) -> list[float]:
         return await _as_asked(work, song)
 
 
-WAYS: dict[str, Way] = {
-    "aimusic_async": ours,
-    "gather, poll every 20 s": gather,
-    "ten at a time": ten_at_a_time,
-    "gather, backing off": backing_off,
-}
-
-
 def clairvoyant(work: Work) -> Run:
     """The schedule of somebody who knows every duration."""
     now, ends = 0.0, [0.0] * len(work.arrivals)
@@ -198,6 +221,18 @@ def clairvoyant(work: Work) -> Run:
     return Run(work, ends, requests=2 * len(ends))
 
 
+def one_request_a_song(work: Work) -> Run:
+    """The schedule of somebody who need not look: songs are sent in the order of asking, and are there by themselves.
+
+    Nothing that sends in this order can be sooner.
+    """
+    sent, ends = -PERIOD, []
+    for arrival, duration in zip(work.arrivals, work.durations, strict=True):
+        sent = max(arrival, sent + PERIOD)
+        ends.append(sent + duration)
+    return Run(work, ends, requests=len(ends))
+
+
 # --- measuring -------------------------------------------------------------------------------------------------------
 
 
@@ -209,17 +244,66 @@ def _virtual(work: Awaitable[Any]) -> Any:
         loop.close()
 
 
-def measure(way: Way, work: Work) -> Run:
+def _options(work: Work, **more: Any) -> Options:
+    durations = work.durations
+    return Options(credits=10**6, http_webhooks=True, durations=lambda _operation, number: durations[number], **more)
+
+
+def measure(play: Play, work: Work) -> Run:
     """Make the songs in one way, in a sandbox of its own."""
 
-    async def play() -> Run:
-        options = Options(credits=10**6, durations=lambda _operation, number: work.durations[number])
-        async with Sandbox(options) as box:
-            ends = await way(box, work)
+    async def played() -> Run:
+        async with Sandbox(_options(work)) as box:
+            ends = await play(box, work)
             return Run(work, ends, requests=len(box.books.requests), refusals=len(box.books.refusals))
 
-    run: Run = _virtual(play())
+    run: Run = _virtual(played())
     return run
+
+
+WAYS: dict[str, Way] = {
+    "aimusic_async": partial(measure, ours),
+    "aimusic_async, webhooks": partial(measure, with_webhooks),
+    "gather, poll every 20 s": partial(measure, gather),
+    "ten at a time": partial(measure, ten_at_a_time),
+    "gather, backing off": partial(measure, backing_off),
+    LIMIT: one_request_a_song,
+}
+
+
+@attrs.frozen
+class Told:
+    """What became of songs whose webhooks did not all arrive."""
+
+    lags: list[float]
+    """Seconds from the end of each task until its song was there."""
+    missing: int
+    requests: float
+    """For each song."""
+
+
+def unreliable(work: Work, *, lost: float = 0.0, refused: float = 0.0, seed: int = 0) -> Told:
+    """Make the songs with webhooks, a tenth of them doubled; some are `lost` for good, some attempts `refused`."""
+
+    async def played() -> Told:
+        clock = asyncio.get_running_loop().time
+        there: dict[str | None, float] = {}
+        options = _options(work, webhook_lost=lost, webhook_doubled=0.1, seed=seed)
+        async with Sandbox(options) as box, _hooked(box, refused=refused) as music:
+            jobs = [music.submit(SONG) for _ in work.arrivals]
+
+            async def one(number: int) -> None:
+                await jobs[number].wait()
+                there[jobs[number].task_id] = clock()
+
+            await asyncio.gather(*(one(number) for number in range(len(jobs))))
+            tasks = zip(box.books.taken(), work.durations, strict=True)
+            over = {task.task_id: task.at + seconds for task, seconds in tasks}
+            missing = sum(job.exception() is not None for job in jobs)
+            return Told([there[task] - over[task] for task in over], missing, len(box.books.requests) / len(jobs))
+
+    told: Told = _virtual(played())
+    return told
 
 
 def direct_call(count: int) -> float:
@@ -253,16 +337,16 @@ def run(*, seeds: int) -> Group:
     drawn = []
     for count in COUNTS:
         few = min(seeds, 2) if count >= 1000 else seeds
-        for name, way in WAYS.items():
-            ratios = _add(batches, f"{count}", name, way, [Work.batch(count, seed) for seed in range(few)])
+        for name in WAYS:
+            ratios = _add(batches, f"{count}", name, [Work.batch(count, seed) for seed in range(few)])
             drawn.append((count, name, ratios[1], ratios[0], ratios[3]))
     streams = _table(f"One by one, {STREAM} songs")
     for load in LOADS:
-        for name, way in WAYS.items():
-            _add(streams, f"{load:.0%}", name, way, [Work.stream(load, seed) for seed in range(min(seeds, 3))])
-    plot.save(PICTURE, drawn)
+        for name in WAYS:
+            _add(streams, f"{load:.0%}", name, [Work.stream(load, seed) for seed in range(min(seeds, 3))])
+    plot.save(PICTURE, drawn, limit=LIMIT)
     note = f"A direct call in a batch of 1,000 took at most {direct_call(1000):.1f} token periods (the longest of 20)."
-    return Group(batches, streams, note, f"The plot is in {PICTURE.name}.")
+    return Group(batches, streams, _webhooks_table(min(seeds, 2)), note, f"The plot is in {PICTURE.name}.")
 
 
 def _table(title: str) -> Table:
@@ -274,8 +358,8 @@ def _table(title: str) -> Table:
     return table
 
 
-def _add(table: Table, label: str, name: str, way: Way, works: list[Work]) -> list[float]:
-    runs = [measure(way, work) for work in works]
+def _add(table: Table, label: str, name: str, works: list[Work]) -> list[float]:
+    runs = [WAYS[name](work) for work in works]
     best = [clairvoyant(work).figures for work in works]
     ratios = [
         statistics.fmean(mine / theirs for mine, theirs in zip(column, bests, strict=True))
@@ -283,5 +367,26 @@ def _add(table: Table, label: str, name: str, way: Way, works: list[Work]) -> li
     ]
     requests = statistics.fmean(one.requests / len(one.ends) for one in runs)
     refusals = sum(one.refusals for one in runs)
-    table.add_row(label, name, *(f"{ratio:.2f}" for ratio in ratios), f"{requests:.1f}", str(refusals))
+    table.add_row(label, name, *(f"{ratio:.2f}" for ratio in ratios), f"{requests:.2f}", str(refusals))
     return ratios
+
+
+def _webhooks_table(seeds: int) -> Table:
+    table = Table(title=f"Webhooks that do not all arrive, {MANY} songs at once, a tenth of them doubled")
+    table.add_column("what goes wrong")
+    for column in ("requests a song", "songs missing", "mean lag", "95th", "99th", "longest"):
+        table.add_column(column, justify="right")
+    wrongs = {
+        "nothing": {},
+        "10 % of the attempts are refused": {"refused": 0.1},
+        "1 % never come": {"lost": 0.01},
+        "10 % never come": {"lost": 0.1},
+    }
+    for name, wrong in wrongs.items():
+        runs = [unreliable(Work.batch(MANY, seed), seed=seed, **wrong) for seed in range(seeds)]
+        lags = sorted(lag for run in runs for lag in run.lags)
+        figures = [statistics.fmean(lags), *(lags[math.ceil(share * len(lags)) - 1] for share in (0.95, 0.99, 1.0))]
+        requests = statistics.fmean(run.requests for run in runs)
+        missing = sum(run.missing for run in runs)
+        table.add_row(name, f"{requests:.3f}", str(missing), *(f"{seconds:.1f} s" for seconds in figures))
+    return table

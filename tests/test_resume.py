@@ -172,7 +172,8 @@ async def test_what_the_service_refused_is_sent_again_by_the_next_run(fake, jour
         group = await album(music, song, count=1)
         assert isinstance(group["track-0"].exception(), ValidationError)
         (record,) = await music.journal.jobs()
-        assert (record.state, record.attempts) == (JobState.QUEUED, 1)
+        assert (record.state, record.attempts) == (JobState.CANCELLED, 1)
+        assert await music.resume() == []
         assert "no (HTTP 400)" in record.error
         again = await album(music, song, count=1)
     assert again["track-0"].state is JobState.SUCCEEDED

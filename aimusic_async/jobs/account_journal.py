@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from ..errors import ConfigurationError
 from ..events import JobState
-from .journal import Accepted, JobJournal, JobRecord, Refused, record_id
+from .journal import Accepted, JobJournal, JobRecord, Refused, Step
 
 
 class AccountJournal:
@@ -36,6 +36,12 @@ class AccountJournal:
         await self._written()
         return await self._journal.find(self._account, group=group, states=states, task_id=task_id, limit=limit)
 
+    async def job(self, key: str, *, group: str = "") -> JobRecord | None:
+        """Return the record of the job of that key, None when there is none."""
+        await self._written()
+        found = await self._journal.find(self._account, group=group, key=key, limit=1)
+        return found[0] if found else None
+
     async def settle(self, key: str, *, group: str = "", task_id: str | None = None) -> JobRecord:
         """Say what became of an `unknown` job, after you looked at the service's dashboard.
 
@@ -43,17 +49,17 @@ class AccountJournal:
         service did not take it; it is sent when it is submitted again. Returns its record. Raises `ConfigurationError`
         when the journal has no job of that key, or knows what became of it.
         """
-        job_id = record_id(self._account, group, key)
-        found = [record for record in await self.jobs(group=group, state=JobState.UNKNOWN) if record.id == job_id]
-        if not found:
+        record = await self.job(key, group=group)
+        step: Step | None = None
+        if record is not None and record.state is JobState.UNKNOWN:
+            if task_id is not None:
+                step = Accepted(record.id, task_id)
+            else:
+                step = Refused(record.id, "", "settled by hand: it was not taken", left=True)
+        (outcome,) = await self._journal.apply([step]) if step is not None else (None,)
+        if outcome is None or not outcome.changed or outcome.record is None:
             raise ConfigurationError(f"the journal has no unknown job with the key {key!r} in the group {group!r}")
-        step = (
-            Refused(job_id, "", "settled by hand: it was not taken", left=True)
-            if task_id is None
-            else Accepted(job_id, task_id)
-        )
-        (outcome,) = await self._journal.apply([step])
-        return outcome.record or found[0]
+        return outcome.record
 
     async def prune(self, older_than: timedelta | float = timedelta(days=30)) -> int:
         """Remove jobs that ended longer ago than `older_than` (a timedelta, or seconds); return how many.

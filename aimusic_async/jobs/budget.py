@@ -18,6 +18,8 @@ class Budget:
     limit: int
     promised: int = 0
     """Credits of jobs that are queued, running or paid for; what was refunded is not among them."""
+    counted: set[str] = attrs.field(factory=set)
+    """Ids of the journal's records of earlier runs whose credits are in `promised` already."""
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.limit, int) or isinstance(self.limit, bool) or self.limit < 0:
@@ -36,22 +38,29 @@ class Purse:
         self._promises: dict[Job[Any], list[tuple[Budget, int]]] = {}
 
     def promise(self, job: Job[Any], cost: int, group: Budget | None) -> BudgetExceeded | None:
-        """Promise a job its price; return the error when a budget does not allow it."""
-        budgets = [budget for budget in (self._budget, group) if budget is not None]
+        """Promise a job its price, once; return the error when a budget does not allow it."""
+        if self._budget is None and group is None:
+            return None
+        promised = [budget for budget, _ in self._promises.get(job, ())]
+        budgets = [one for one in (self._budget, group) if one is not None and not any(one is had for had in promised)]
         for budget in budgets:
             if not budget.fits(cost):
                 left = budget.limit - budget.promised
                 reason = f"would exceed the budget: it costs {cost} credits, {left} of {budget.limit} are left"
                 return BudgetExceeded(job, reason)
         for budget in budgets:
-            self.was_paid(job, cost, budget)
+            budget.promised += cost
+            self._promises.setdefault(job, []).append((budget, cost))
         return None
 
-    def was_paid(self, job: Job[Any], cost: int, group: Budget | None) -> None:
-        """Count in its group's budget what an earlier run paid for a job."""
-        if group is not None:
+    def was_paid(self, job: Job[Any], record_id: str, cost: int, group: Budget) -> None:
+        """Count in its group's budget what others pay for a job: an earlier run, or another process."""
+        if any(budget is group for budget, _ in self._promises.get(job, ())):
+            return
+        if record_id not in group.counted:
+            group.counted.add(record_id)
             group.promised += cost
-            self._promises.setdefault(job, []).append((group, cost))
+        self._promises.setdefault(job, []).append((group, cost))
 
     def settle(self, job: Job[Any]) -> None:
         """Take back what a job that has ended did not cost. What may have been charged counts as charged."""

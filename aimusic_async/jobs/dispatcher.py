@@ -47,7 +47,11 @@ class _Lane:
         if not self.idle or (self.left is not None and not self.left.is_set()):
             return None
         acquire_now: Callable[[], Token | None] | None = getattr(self.limiter, "acquire_now", None)
-        return acquire_now() if acquire_now is not None else None
+        try:
+            return acquire_now() if acquire_now is not None else None
+        except Exception as error:  # noqa: BLE001 - a limiter of the user's own may raise anything
+            logger.warning("the limiter failed: %r", error)
+            return None
 
 
 class Dispatcher:
@@ -80,12 +84,13 @@ class Dispatcher:
             settings,
             schedule=self._schedule,
             kinds=self._kinds,
+            wake=self.queued,
         )
         self._intake = Intake(self, self._schedule, self._requests, clock, budget)
         self._keeper: Keeper | None = None
         self._mailbox: Mailbox | None = None
         if callback is not None:
-            self._mailbox = Mailbox(callback, self._requests, clock, self.open_jobs)
+            self._mailbox = Mailbox(callback, self._requests, clock)
             self._intake.mailbox = self._requests.mailbox = self._mailbox
         self._news = asyncio.Event()
         self._closing = False
@@ -118,20 +123,22 @@ class Dispatcher:
         if self._take_in(job, Kind.SUBMIT):
             self._intake.resume(job, record)
 
-    def deliver(self, delivery: Delivery, job_id: str | None) -> None:
-        """Take a genuine delivery of a webhook; `job_id` is the job whose secret signed it."""
-        if self._mailbox is not None:
-            self._mailbox.put(delivery, job_id)
-            self._news.set()
+    def deliver(self, delivery: Delivery, job_id: str | None) -> bool:
+        """Take a genuine delivery of a webhook; `job_id` is the job whose secret signed it. False: it is too late."""
+        if self._mailbox is None or self._closing:
+            return False
+        self._mailbox.put(delivery, job_id)
+        self._news.set()
+        return True
 
     async def written(self) -> None:
         """Wait until the journal knows everything that happened so far."""
         if self._keeper is not None:
             await self._keeper.written()
 
-    def works_on(self, record: JobRecord) -> bool:
-        """Whether a job of this session has that record."""
-        return self._keeper is not None and self._keeper.works_on(record)
+    def known(self) -> set[str]:
+        """Return the ids of the journal's records of the jobs of this session that have not ended."""
+        return self._keeper.known() if self._keeper is not None else set()
 
     def _take_in(self, job: Job[Any], kind: Kind) -> bool:
         """Tell of a new job; say whether it is still to be done: a listener may have cancelled it."""
@@ -161,6 +168,8 @@ class Dispatcher:
 
     def changed(self, job: Job[Any]) -> None:
         """See `Desk.changed`."""
+        if job.state is JobState.SUBMITTED and self._mailbox is not None:
+            self._mailbox.know(job)
         if job.done():
             self._kinds.pop(job, None)
             self._intake.ended(job)
@@ -244,6 +253,7 @@ class Dispatcher:
     def _give_up(self, error_for: Callable[[Job[Any]], MusicError]) -> None:
         self._closing = True
         for job in self.open_jobs():
+            job._left = True
             self._break_off(job, error_for(job))
 
     async def _until_due(self, lane: _Lane) -> None:

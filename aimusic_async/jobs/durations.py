@@ -33,6 +33,8 @@ _MEMORY = 0.985
 """Share of what was learned that each finished task leaves in force: some seventy tasks are remembered."""
 _HARDLY = 0.99
 """Share of the tasks that are done at an age that hardly any reaches."""
+_ENOUGH = 20
+"""Finished tasks after which what is known counts alone."""
 _LEAST = 1e-9
 """No look is taken for less likely: one odd task must not outweigh all others."""
 
@@ -98,10 +100,11 @@ class Durations:
     def overdue(self, kind: TaskKind) -> float:
         """Return the age in seconds that hardly any task of this kind reaches, by what is known and by the first guess.
 
-        What is known may come from the quick ones alone, as long as the others still run.
+        What is known may come from the quick ones alone, as long as few have finished.
         """
-        guesses = (self.of(kind), Duration(kind.typical or _UNKNOWN))
-        return max(guess.age_at(_HARDLY, since=0.0) for guess in guesses)
+        known = self.of(kind).age_at(_HARDLY, since=0.0)
+        first_guess = Duration(kind.typical or _UNKNOWN).age_at(_HARDLY, since=0.0)
+        return known if self._about(kind).finished >= _ENOUGH else max(known, first_guess)
 
     def seen_any(self, kind: TaskKind) -> bool:
         """Whether a task of this kind was ever seen to finish."""

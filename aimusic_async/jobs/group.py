@@ -46,6 +46,9 @@ class Opener(Protocol):
         """Queue a request as a job whose end `watcher` is told; `named`: its key means the same in every run."""
         ...
 
+    async def count_spent(self, group: str, budget: Budget) -> None:
+        """Count in a budget what earlier runs of a named group spent, and what others may be spending."""
+
     def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
         """Call back after so many seconds of the service."""
         ...
@@ -121,6 +124,7 @@ class JobGroup:
 
         `timeout`: seconds from the moment the service accepted it. `key`: your name for it, unique in the group;
         otherwise the operation and a number, in a named group what it asks for and how often that was asked before.
+        With a journal, keys of groups without a name are those of the whole account.
         `priority`: higher ones are sent first. `resend_unknown`: when an earlier run left it as `unknown`, send it
         anew, and perhaps pay twice: look first. `resend_failed`: the same for one that the service could not do.
         Raises `ConfigurationError` for a key that is taken.
@@ -185,7 +189,12 @@ class JobGroup:
         return sum(job.cancel() for job in self.jobs)
 
     async def __aenter__(self) -> Self:
-        """Start the group's timeout."""
+        """Start the group's timeout.
+
+        With a name, a budget and a journal it is read first what earlier runs spent: raises `JournalError`.
+        """
+        if self._budget is not None and self.name:
+            await self._opener.count_spent(self.name, self._budget)
         self._inside = True
         if self._timeout is not None:
             self._timer = self._opener.call_later(self._timeout, self._run_out)

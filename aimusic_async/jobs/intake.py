@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
-from ..errors import JobFailed, MusicError, SubmissionUnknown
+from ..errors import JobFailed, JournalError, MusicError, SubmissionUnknown
 from ..events import JobState
 from .budget import Budget, Purse
 from .clock import Clock
@@ -73,7 +73,7 @@ class Intake:
         """What ties the jobs to the journal; None without one."""
         self.mailbox: Mailbox | None = None
         """Where webhooks are delivered; None without any."""
-        self._orders: dict[Job[Any], Order] = {}  # of jobs for which the journal's word is awaited
+        self._orders: dict[Job[Any], Order] = {}  # of the jobs that the journal knows
 
     def submit(self, job: Job[Any], order: Order) -> None:
         """Queue a job; with a journal, once that has written it down and does not know it already."""
@@ -119,12 +119,15 @@ class Intake:
 
     def queue(self, job: Job[Any]) -> None:
         """See `Workbench.queue`."""
-        self._queue(job, self._orders.pop(job))
+        if job.request is None:
+            job._give_up(JournalError(f"{job.key}: its task is unknown by now; submit its request again"))
+        else:
+            self._queue(job, self._orders[job])
 
     def take_up(self, job: Job[Any], record: JobRecord) -> None:
         """See `Workbench.take_up`."""
-        self._was_paid(job, record.credits)
-        self.follow(job, record)
+        self._was_paid(job, record, record.credits)
+        self._take_id(job, record)
         if not job.done():  # a listener may have cancelled it
             if self.mailbox is not None:
                 self.mailbox.expect(job)  # nobody knows whether it was told already: it is looked at as others are
@@ -134,16 +137,27 @@ class Intake:
 
     def follow(self, job: Job[Any], record: JobRecord) -> None:
         """See `Workbench.follow`."""
-        job.credits = record.credits
-        if record.task_id is not None and job.task_id is None:
-            job._take_id(record.task_id, cost=record.credits)
+        self._was_paid(job, record, record.cost)
+        self._take_id(job, record)
+
+    def heard(self, job: Job[Any], record: JobRecord) -> None:
+        """See `Workbench.heard`."""
+        in_doubt = self.mailbox is not None and self.mailbox.in_doubt(job)
+        if record.state is JobState.QUEUED:
+            if in_doubt and self.mailbox is not None:
+                self.mailbox.give_up(job)  # somebody found out that it was not taken
+        elif record.state is JobState.SUBMITTED:
+            if in_doubt and record.task_id is not None:
+                self._requests.taken(job, record.task_id)
+        elif in_doubt or (job.task_id is not None and job.task_id == record.task_id):
+            self.recall(job, record)
 
     def recall(self, job: Job[Any], record: JobRecord) -> None:
         """See `Workbench.recall`."""
         cost = record.credits
-        if record.state is JobState.UNKNOWN and job.request is not None:
-            cost = job.request.cost  # perhaps
-        self._was_paid(job, cost)
+        if record.state is JobState.UNKNOWN:
+            cost += record.cost  # perhaps
+        self._was_paid(job, record, cost)
         self._schedule.drop(job)
         job.task_id, job.credits = record.task_id, record.credits
         error: MusicError | None = None
@@ -154,6 +168,12 @@ class Intake:
             error = SubmissionUnknown(job, why)
         job._recall(record.answer, error, record.state)
 
-    def _was_paid(self, job: Job[Any], cost: int) -> None:
-        if order := self._orders.pop(job, None):
-            self._purse.was_paid(job, cost, order.budget)
+    def _take_id(self, job: Job[Any], record: JobRecord) -> None:
+        job.credits = record.credits
+        if record.task_id is not None and job.task_id is None:
+            job._take_id(record.task_id, cost=record.credits)
+
+    def _was_paid(self, job: Job[Any], record: JobRecord, cost: int) -> None:
+        order = self._orders.get(job)
+        if order is not None and order.budget is not None:
+            self._purse.was_paid(job, record.id, cost, order.budget)

@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from ..api.request import Request
 from ..api.results import Clip
-from ..api.wire import Reply, read_now, read_task
+from ..api.wire import Reply, TaskState, read_now, read_task
 from ..errors import JobCancelled, JobError, JobTimeout, JournalError, MusicError
 from ..events import JobState, logger
 from .journal import OPEN
@@ -187,7 +187,7 @@ class Job(Generic[R]):
     def _leave(self) -> None:
         """Give it up because its group or session ends; another run may go on with it."""
         if not self.done():
-            self._left = True
+            self._left = self._ending is None  # what was cancelled by itself before stays so
             self._desk.abandon(self, JobCancelled(self))
 
     def _value(self) -> R:
@@ -234,6 +234,8 @@ class Job(Generic[R]):
         try:
             if self._error is None and self.task_id is not None:
                 progress = read_task(self._operation, self.task_id, reply)
+                if progress.state is not TaskState.SUCCEEDED:
+                    raise JournalError(f"{self.key}: the answer in the journal is not a finished one")
                 self._result, self._clips = progress.result, progress.clips
             elif self._error is None and self.request is not None:
                 self._result = read_now(self.request, reply)

@@ -58,8 +58,11 @@ class JobRecord:
     """The session that works on it."""
     task_id: str | None = None
     """The service's id, once it took the job."""
+    former: str = ""
+    """Ids of tasks of earlier attempts, each with a space before it: what is told of those is not told of this one."""
     credits: int = 0
-    """Credits charged, as priced here; 0 again after a refund."""
+    """Credits charged for all attempts, as priced here, refunds taken off; an attempt in doubt that was followed by
+    another counts as charged."""
     answer: str | None = attrs.field(default=None, repr=False)
     """The service's last answer as JSON, when the job has ended."""
     error: str | None = None
@@ -91,7 +94,9 @@ def account_name(api_key: str) -> str:
 
 def as_text(plain: Mapping[str, Any]) -> str:
     """Write a request down so that equal requests are equal texts."""
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    readable = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return readable if readable.encode(errors="replace").decode() == readable else text  # half characters stay escaped
 
 
 class Step(Protocol):
@@ -136,6 +141,7 @@ class JobJournal(Protocol):
         *,
         group: str | None = None,
         states: Collection[JobState] | None = None,
+        key: str | None = None,
         task_id: str | None = None,
         changed_since: float | None = None,
         limit: int | None = None,
@@ -187,22 +193,22 @@ class Enter:
         if self.contradicts(record):
             return record
 
-        def at_work(owner: str | None) -> bool:
-            """Whether somebody has the job; who asks is alive, also when its lease was renewed too late."""
-            return owner is not None and (owner == self.record.owner or alive(owner))
-
+        others = record.owner is not None and record.owner != self.record.owner
+        if record.state in OPEN and others and alive(record.owner or ""):
+            return record
+        # Who enters a job works on it no more, or not yet: a session enters each only once at a time.
         mine: dict[str, Any] = {"owner": self.record.owner, "updated": now}
         if record.state is JobState.SENDING:
-            if at_work(record.owner):
-                return record
             # Nearly always it was charged: what may be paid for is never sent again by itself.
             state = JobState.QUEUED if record.repeatable else JobState.UNKNOWN
             record = attrs.evolve(record, state=state, owner=None, error=_DIED, updated=now)
         if record.state in self.resend and record.state in (JobState.UNKNOWN, JobState.FAILED):
+            in_doubt = record.state is JobState.UNKNOWN
             anew: dict[str, Any] = {
                 "state": JobState.QUEUED,
                 "task_id": None,
-                "credits": 0,
+                "former": f"{record.former} {record.task_id}" if record.task_id else record.former,
+                "credits": record.credits + record.cost * in_doubt,
                 "answer": None,
                 "refunded": None,
                 "accepted": None,
@@ -210,15 +216,15 @@ class Enter:
             return attrs.evolve(record, **anew, **mine)
         if record.state is JobState.CANCELLED:
             return attrs.evolve(record, state=JobState.QUEUED, **mine)
-        if record.state in (JobState.QUEUED, JobState.SUBMITTED) and not at_work(record.owner):
+        if record.state in OPEN and record.owner != self.record.owner:
             return attrs.evolve(record, **mine)
         return record
 
     def contradicts(self, record: JobRecord) -> bool:
-        """Whether the key belongs to another request already."""
+        """Whether the key belongs to another request already, or to another task."""
         mine, there = self.record.request, record.request
-        differ = mine is not None and there is not None and mine != there
-        return differ or self.record.operation != record.operation
+        same = self.record.task_id == record.task_id if mine is None else there in (None, mine)
+        return not same or self.record.operation != record.operation
 
 
 @attrs.frozen
@@ -251,12 +257,14 @@ class Accepted:
         """See `Step.after`."""
         if record is None or record.state in _FINAL or record.task_id is not None:
             return record
+        if self.task_id in record.former.split():
+            return record
         return attrs.evolve(
             record,
             state=JobState.SUBMITTED,
             owner=record.owner or self.owner,
             task_id=self.task_id,
-            credits=record.cost,
+            credits=record.credits + record.cost,
             error=None,
             accepted=now,
             updated=now,
@@ -318,15 +326,18 @@ class Finished:
             return record
         if self.task_id is not None and record.task_id not in (None, self.task_id):
             return record
-        # A task that failed is refunded, whether the service tells so or not.
-        kept = self.error is None or self.refunded is False
+        if self.task_id is not None and self.task_id in record.former.split():
+            return record
+        paid = record.credits + record.cost * (record.task_id is None)
+        if self.error is not None and self.refunded is not False:
+            paid -= record.cost  # a task that failed is refunded, whether the service tells so or not
         return attrs.evolve(
             record,
             state=JobState.SUCCEEDED if self.error is None else JobState.FAILED,
             owner=None,
             task_id=record.task_id or self.task_id,
             answer=self.answer,
-            credits=record.cost if kept else 0,
+            credits=paid,
             error=self.error,
             refunded=self.refunded,
             updated=now,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from itertools import islice
 from typing import Any, Protocol, TypeAlias
 
 import anyio
@@ -14,7 +15,18 @@ import attrs
 from ..api.plain import to_plain
 from ..api.request import Answer
 from ..api.wire import Progress
-from ..errors import JobFailed, JournalError, KeyConflict
+from ..errors import (
+    ApiError,
+    AuthenticationError,
+    InsufficientCredits,
+    JobFailed,
+    JournalError,
+    KeyConflict,
+    RateLimited,
+    ServerError,
+    SubmissionUnknown,
+    SubscriptionRequired,
+)
 from ..events import JobState, logger
 from .durations import Durations
 from .job import Job
@@ -49,7 +61,12 @@ _SAVE_AFTER = 10
 _FLUSH_WITHIN = 10.0
 """Seconds that closing waits for a journal that hangs."""
 
-_NOT_TAKEN = frozenset({JobState.FAILED, JobState.CANCELLED})
+_ANSWER_WITHIN = 15.0
+"""Seconds after which a job does not wait for the journal any more: longer than that waits for a locked file."""
+_TRY_AGAIN = 1.0
+_NOT_TAKEN = frozenset({JobState.FAILED, JobState.CANCELLED, JobState.DETACHED})
+_TOLD = frozenset({JobState.QUEUED, JobState.SUBMITTED, JobState.SUCCEEDED, JobState.FAILED})
+_OF_THE_ACCOUNT = (AuthenticationError, InsufficientCredits, SubscriptionRequired, RateLimited, ServerError)
 _OVERLAP = 1.0
 """Seconds that are looked at once more: what was written at the same time may not have been seen."""
 _SETTLED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.UNKNOWN})
@@ -72,6 +89,9 @@ class Workbench(Protocol):
     def follow(self, job: Job[Any], record: JobRecord) -> None:
         """Tell what is known of a job that another process works on."""
 
+    def heard(self, job: Job[Any], record: JobRecord) -> None:
+        """Tell a job of this session what others wrote down about it, if it does not know yet."""
+
 
 class Keeper:
     """Writes down what happens to the jobs of one session. Everything goes through one line, in order.
@@ -92,12 +112,14 @@ class Keeper:
         self._ended: JournalError | None = None
         self._attached: deque[Job[Any]] = deque()  # to be looked up
         self._ids: dict[Job[Any], str] = {}  # the records of the jobs that have not ended
+        self._former: dict[Job[Any], str] = {}  # tasks of earlier attempts, of jobs that had any
         self._begun: dict[Job[Any], int] = {}  # written down as about to be sent, for the how manieth time
         self._working: dict[str, Job[Any]] = {}  # by the ids of their records, which are this session's
         self._elsewhere: dict[Job[Any], Enter] = {}  # others work on them: other processes, or other jobs here
         self.others_tell: bool = False
         """Whether other processes may learn, by webhooks, what becomes of the jobs of this one."""
-        self._heard = 0.0  # by when, on the journal's clock, what others told is known
+        self._heard: float | None = None  # by when, on the journal's clock, what others told is known
+        self._outage = False
         self._finished = 0  # since what was learned was saved last
 
     # --- opening and closing -----------------------------------------------------------------------------------------
@@ -106,7 +128,10 @@ class Keeper:
         """Say that this session lives, and know again what earlier ones learned. Raises `JournalError`."""
         await self._journal.lease(self.owner, LEASE)
         if text := await self._journal.load(self.account, _LEARNED):
-            self._schedule.durations = Durations.from_plain(json.loads(text))
+            try:
+                self._schedule.durations = Durations.from_plain(json.loads(text))
+            except (ValueError, TypeError, KeyError, AttributeError) as error:  # another version's; it is learned anew
+                logger.warning("what was learned about durations cannot be read: %r", error)
 
     async def run(self) -> None:
         """Write down what comes, until cancelled."""
@@ -117,8 +142,8 @@ class Keeper:
                 work.start_soon(self._every, _HEARTBEAT, self._beat)
         finally:
             self._ended = JournalError("the session has ended; nothing more is written down")
-            while self._line:
-                _answer([self._line.popleft()], [self._ended])
+            _answer(self._line, self._ended)
+            self._line.clear()
             self._quiet.set()
 
     async def close(self) -> None:
@@ -128,10 +153,17 @@ class Keeper:
             try:
                 await self._save_learned()
                 await self._journal.lease(self.owner, 0)
-            except JournalError as error:
-                logger.warning("the journal could not be closed well: %s", error)
-        if limit.cancelled_caught:
-            logger.warning("the journal does not answer; it was left after %g seconds", _FLUSH_WITHIN)
+            except Exception as error:  # noqa: BLE001 - a journal of the user's own may raise anything
+                logger.warning("the journal could not be closed well: %r", error)
+        if limit.cancelled_caught or self._line:
+            logger.error(
+                "the journal does not answer: %d steps are not written down: %s", len(self._line), self._untold()
+            )
+
+    def _untold(self) -> str:
+        """Tell what must not be forgotten of the steps that could not be written down: the tasks that were paid for."""
+        tasks = [step.task_id for step, _ in self._line if isinstance(step, Accepted)]
+        return ", ".join(tasks) or "none of them is a new task id"
 
     async def written(self) -> None:
         """Wait until everything that happened so far is written down, or could not be."""
@@ -158,9 +190,9 @@ class Keeper:
     async def _attach(self, job: Job[Any]) -> None:
         try:
             found = await self._journal.find(self.account, task_id=job.task_id, limit=1)
-        except JournalError as error:
+        except Exception as error:  # noqa: BLE001 - a journal of the user's own may raise anything
             if not job.done():
-                job._fail(error)
+                job._fail(_as_journal_error(error))
             return
         if job.done():
             return
@@ -178,9 +210,13 @@ class Keeper:
         """Return the id of a job's record; the job has been entered and has not ended."""
         return self._ids[job]
 
-    def works_on(self, record: JobRecord) -> bool:
-        """Whether a job of this session has that record."""
-        return record.id in self._working
+    def known(self) -> set[str]:
+        """Return the ids of the records of all jobs of this session that have not ended."""
+        return set(self._ids.values())
+
+    def is_former(self, job: Job[Any], task_id: str) -> bool:
+        """Whether a task is that of an earlier attempt of a job."""
+        return task_id in self._former.get(job, "").split()
 
     async def begin(self, job: Job[Any]) -> bool:
         """Write down that a job is about to be sent; only on True may it be. Raises `JournalError`.
@@ -189,30 +225,43 @@ class Keeper:
         """
         if (job_id := self._ids.get(job)) is None:
             return True  # a free request, of which nothing is kept
-        outcome = await self._put_and_wait(Begin(job_id, self.owner))
-        if outcome.changed and outcome.record is not None:
-            self._begun[job] = outcome.record.attempts
-        elif outcome.record is not None and self._working.pop(job_id, None) is job:
-            self.resume(job, outcome.record)
-        return outcome.changed
+        begin = Begin(job_id, self.owner)
+        with anyio.move_on_after(_ANSWER_WITHIN):
+            outcome = await self._put_and_wait(begin)
+            if outcome.changed and outcome.record is not None:
+                self._begun[job] = outcome.record.attempts
+            elif outcome.record is None:
+                raise JournalError(f"{job.key}: its record is gone from the journal; submit it again")
+            elif self._working.pop(job_id, None) is job:
+                self.resume(job, outcome.record)
+            return outcome.changed
+        self._put(Refused(job_id, self.owner, "not sent, as the journal did not answer"))  # after what it may still do
+        raise JournalError(f"{job.key}: the journal did not answer within {_ANSWER_WITHIN:g} seconds; it was not sent")
 
     async def accepted(self, job: Job[Any], task_id: str) -> None:
-        """Write down the task id of a job; if that fails, it is told in the log."""
+        """Write down the task id of a job. If that fails it is told in the log, and tried again."""
         if job not in self._ids:
             return
         self._begun.pop(job, None)
-        try:
-            outcome = await self._put_and_wait(Accepted(self._ids[job], task_id, self.owner))
-        except JournalError as error:
-            logger.error("%s: its task id %s could not be written down: %s", job.key, task_id, error)
-            return
-        if outcome.record is not None and outcome.record.task_id != task_id:
-            logger.error("%s is task %s, and was task %s before", job.key, task_id, outcome.record.task_id)
+        step = Accepted(self._ids[job], task_id, self.owner)
+        with anyio.move_on_after(_ANSWER_WITHIN) as limit:
+            try:
+                outcome = await self._put_and_wait(step)
+            except JournalError as error:
+                logger.error("%s: its task id %s could not be written down yet: %s", job.key, task_id, error)
+                self._put(step)
+                return
+            if outcome.record is not None and outcome.record.task_id != task_id:
+                logger.error("%s is task %s, and was task %s before", job.key, task_id, outcome.record.task_id)
+        if limit.cancelled_caught:
+            logger.error("%s: its task id %s is not written down: the journal does not answer", job.key, task_id)
 
     def doubted(self, job: Job[Any], reason: str) -> None:
         """Note that the answer to a job's POST was lost."""
+        if job not in self._ids:
+            return
         self._begun.pop(job, None)
-        self._put(Doubted(self._ids[job], self.owner, reason))
+        self._put(Doubted(self._ids[job], self.owner, _writable(reason)))
 
     def taken(self, job: Job[Any], task_id: str) -> None:
         """Note the task id of a job that was in doubt."""
@@ -231,14 +280,14 @@ class Keeper:
         """Note that a job that was begun was surely not taken, and waits again."""
         attempt = self._begun.pop(job, None)
         if job_id := self._ids.get(job):
-            self._put(Refused(job_id, self.owner, reason, attempt=attempt))
+            self._put(Refused(job_id, self.owner, _writable(reason), attempt=attempt))
 
     def ended(self, job: Job[Any]) -> None:
         """Note how a job ended; one that was left may be gone on with by others."""
         if (job_id := self._ids.get(job)) is None:
             return
         if self._working.get(job_id) is job:
-            if job in self._begun and job.state in _NOT_TAKEN and not isinstance(job.exception(), JobFailed):
+            if job in self._begun and job.state in _NOT_TAKEN:
                 self.sent_back(job, str(job.exception()))
             self._put(self._last_step(job, job_id))
             self._finished += job.state is JobState.SUCCEEDED
@@ -246,53 +295,67 @@ class Keeper:
 
     def _last_step(self, job: Job[Any], job_id: str) -> Step:
         error = job.exception()
-        told = None if error is None else str(error)
+        told = None if error is None else _writable(str(error))
         match job.state:
             case JobState.SUCCEEDED:
                 return Finished(job_id, json.dumps(job.raw), task_id=job.task_id)
             case JobState.FAILED if isinstance(error, JobFailed):
                 answer = json.dumps(job.raw)
-                return Finished(job_id, answer, error.reason, error.refunded, job.task_id)
+                return Finished(job_id, answer, _writable(error.reason), error.refunded, job.task_id)
             case JobState.UNKNOWN:
-                return Doubted(job_id, self.owner, told or "")
+                reason = error.reason if isinstance(error, SubmissionUnknown) else str(error)
+                return Doubted(job_id, self.owner, _writable(reason))
             case state:
-                cancelled = state is JobState.CANCELLED and not job._left
+                # What the service refused for what it is, and not for the account's sake, is not resumed either.
+                refused = isinstance(error, ApiError) and not isinstance(error, _OF_THE_ACCOUNT)
+                cancelled = (state is JobState.CANCELLED and not job._left) or (state is JobState.FAILED and refused)
                 return Released(job_id, self.owner, cancelled=cancelled, error=told)
 
     # --- entering ----------------------------------------------------------------------------------------------------
 
     def _enter(self, job: Job[Any], step: Enter) -> None:
-        if self._working.setdefault(step.id, job) is job:
+        other = self._working.setdefault(step.id, job)
+        self._elsewhere.pop(job, None)
+        if other is job:
             self._put(step, lambda outcome: self._entered(job, step, outcome))
+        elif None not in (job.request, other.request) and job.request != other.request:
+            self._conflict(job, step, as_text(to_plain(other.request)) if other.request is not None else "")
         else:
-            self._elsewhere[job] = step
+            self._elsewhere[job] = attrs.evolve(step, resend=())  # what it is to be sent anew from is being done
 
     def _entered(self, job: Job[Any], step: Enter, outcome: Outcome | JournalError) -> None:
-        if job.done():  # given up meanwhile; what became of its record is in the line already
-            return
         if isinstance(outcome, JournalError):
-            self._forget(job)
-            job._fail(outcome)
+            self._put(Released(step.id, self.owner))  # it may have been carried out all the same
+            if not job.done():
+                self._forget(job)
+                job._fail(outcome)
             return
         record = outcome.record
-        assert record is not None
+        if job.done() or record is None:  # given up meanwhile; what became of its record is in the line already
+            return
         mine = record.owner == self.owner
+        if mine and self._heard is None:
+            self._heard = record.updated
+        if record.former:
+            self._former[job] = record.former
         if step.contradicts(record):
-            self._forget(job)
-            job._fail(KeyConflict(job, record.request or record.operation, step.record.request or record.operation))
+            self._conflict(job, step, record.request or f"{record.operation}, task {record.task_id}")
         elif record.state is JobState.QUEUED and mine:
-            self._elsewhere.pop(job, None)
             self._bench.queue(job)
         elif record.state is JobState.SUBMITTED and mine:
-            self._elsewhere.pop(job, None)
             self._bench.take_up(job, record)
         elif record.state in _SETTLED:
             self._forget(job)
             self._bench.recall(job, record)
         else:
             self._working.pop(step.id, None)
-            self._elsewhere[job] = step
+            self._elsewhere[job] = attrs.evolve(step, resend=())
             self._bench.follow(job, record)
+
+    def _conflict(self, job: Job[Any], step: Enter, kept: str) -> None:
+        self._forget(job)
+        given = step.record.request or f"{step.record.operation}, task {step.record.task_id}"
+        job._fail(KeyConflict(job, kept, given))
 
     def _forget(self, job: Job[Any]) -> None:
         job_id = self._ids.pop(job)
@@ -300,6 +363,7 @@ class Keeper:
             del self._working[job_id]
         self._elsewhere.pop(job, None)
         self._begun.pop(job, None)
+        self._former.pop(job, None)
 
     def _new_record(self, job: Job[Any], group: str) -> JobRecord:
         request = job.request
@@ -318,21 +382,19 @@ class Keeper:
         )
 
     async def _look_again(self) -> None:
-        for job, step in tuple(self._elsewhere.items()):
+        for job, step in tuple(islice(self._elsewhere.items(), _AT_ONCE)):  # who is looked at goes to the end
             self._enter(job, step)
         if self._finished >= _SAVE_AFTER:
             await self._save_learned()
-        if self.others_tell:
-            await self._hear_others()
+        if self.others_tell and self._heard is not None:
+            await self._hear_others(self._heard)
 
-    async def _hear_others(self) -> None:
-        """End the jobs of which another process was told, by a webhook, how they ended."""
-        states = (JobState.SUCCEEDED, JobState.FAILED)
-        for record in await self._journal.find(self.account, states=states, changed_since=self._heard):
-            self._heard = max(self._heard, record.updated - _OVERLAP)
+    async def _hear_others(self, since: float) -> None:
+        """Tell the jobs of which another process knows more, by a webhook or by hand."""
+        for record in await self._journal.find(self.account, states=_TOLD, changed_since=since):
+            self._heard = max(self._heard or 0.0, record.updated - _OVERLAP)
             if (job := self._working.get(record.id)) is not None and not job.done():
-                self._forget(job)
-                self._bench.recall(job, record)
+                self._bench.heard(job, record)
 
     async def _save_learned(self) -> None:
         self._finished = 0
@@ -346,14 +408,14 @@ class Keeper:
             await anyio.sleep(seconds)
             try:
                 await act()
-            except JournalError as error:
-                logger.warning("the journal does not answer: %s", error)
+            except Exception as error:  # noqa: BLE001 - a journal of the user's own may raise anything
+                logger.warning("the journal does not answer: %r", error)
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
     def _put(self, step: Step, then: Then | None = None) -> None:
         if self._ended is not None:
-            _answer([(step, then)], [self._ended])
+            _answer([(step, then)], self._ended)
             return
         self._line.append((step, then))
         self._quiet.clear()
@@ -373,22 +435,52 @@ class Keeper:
             self._news.clear()
             while self._attached:
                 await self._attach(self._attached.popleft())
-            while batch := [self._line.popleft() for _ in range(min(len(self._line), _AT_ONCE))]:
-                await self._write_together(batch)
+            while self._line:
+                await self._write_together([self._line.popleft() for _ in range(min(len(self._line), _AT_ONCE))])
             self._quiet.set()
 
     async def _write_together(self, batch: list[tuple[Step, Then | None]]) -> None:
-        outcomes: Sequence[Outcome | JournalError] = [JournalError("the session ended meanwhile")] * len(batch)
+        """Hand steps to the journal. Who waits for one that failed is told; what merely happened is tried again."""
         try:
             outcomes = await self._journal.apply([step for step, _ in batch])
         except JournalError as error:
-            outcomes = [error] * len(batch)
-            logger.warning("%s", error)
-        finally:
-            _answer(batch, outcomes)
+            if not self._outage:
+                logger.warning("%s", error)
+            self._outage = True  # told once, until it works again
+            self._line.extendleft((step, None) for step, then in reversed(batch) if then is None)
+            _answer(batch, error)
+            await anyio.sleep(_TRY_AGAIN)
+        except Exception as error:  # noqa: BLE001 - a journal of the user's own may raise anything
+            if len(batch) > 1:
+                for one in batch:  # one of them is at fault; the others are not to suffer for it
+                    await self._write_together([one])
+                return
+            logger.error("%r cannot be written down: %r", batch[0][0], error)
+            _answer(batch, _as_journal_error(error))
+        except BaseException:
+            _answer(batch, JournalError("the session ended meanwhile"))
+            raise
+        else:
+            self._outage = False
+            for (_, then), outcome in zip(batch, outcomes, strict=True):
+                if then is not None:
+                    then(outcome)
 
 
-def _answer(batch: Sequence[tuple[Step, Then | None]], outcomes: Sequence[Outcome | JournalError]) -> None:
-    for (_, then), outcome in zip(batch, outcomes, strict=True):
+def _answer(batch: Iterable[tuple[Step, Then | None]], failure: JournalError) -> None:
+    for _, then in batch:
         if then is not None:
-            then(outcome)
+            then(failure)
+
+
+def _writable(text: str) -> str:
+    """Return a text without half characters, which an answer may hold and no file takes."""
+    return text.encode(errors="replace").decode()
+
+
+def _as_journal_error(error: Exception) -> JournalError:
+    if isinstance(error, JournalError):
+        return error
+    failure = JournalError(f"the journal failed: {error!r}")
+    failure.__cause__ = error
+    return failure

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
+from ..api.results import FAILED, SUCCEEDED
 from ..api.wire import Progress, Reply, SongEvent, TaskState, read_failure, read_task
 from ..callbacks import WebhookConfig
 from ..errors import ApiError, SubmissionUnknown
@@ -78,17 +79,15 @@ class _Expected:
 class Mailbox:
     """Adds the callback to what is sent, and hands deliveries to their jobs. Everything in it happens at once."""
 
-    def __init__(
-        self, callback: WebhookConfig, progressing: Progressing, clock: Clock, jobs: Callable[[], Iterable[Job[Any]]]
-    ) -> None:
+    def __init__(self, callback: WebhookConfig, progressing: Progressing, clock: Clock) -> None:
         self._callback = callback
         self._progressing = progressing
         self._clock = clock
-        self._open_jobs = jobs
         self.keeper: Keeper | None = None
         """What knows the jobs of the journal; None without one."""
         self._expected: dict[Job[Any], _Expected] = {}
         self._by_id: dict[str, Job[Any]] = {}
+        self._by_task: dict[str, Job[Any]] = {}
 
     # --- sending -----------------------------------------------------------------------------------------------------
 
@@ -135,6 +134,20 @@ class Mailbox:
         job._fail(doubt.error, JobState.UNKNOWN)
         return True
 
+    def in_doubt(self, job: Job[Any]) -> bool:
+        """Whether a job waits for a delivery because the answer to its POST was lost."""
+        expected = self._expected.get(job)
+        return expected is not None and expected.doubt is not None
+
+    def know(self, job: Job[Any]) -> None:
+        """Note the task id of a job."""
+        if job.task_id is not None:
+            self._by_task[job.task_id] = job
+        expected = self._expected.get(job)
+        if expected is not None and expected.doubt is not None:
+            expected.doubt.timer.cancel()
+            expected.doubt = None
+
     def answered(self, job: Job[Any]) -> None:
         """Hand on what came before the answer to the POST."""
         if expected := self._expected.get(job):
@@ -144,8 +157,11 @@ class Mailbox:
 
     def forget(self, job: Job[Any]) -> None:
         """Forget a job that has ended."""
-        if expected := self._expected.pop(job, None):
+        expected = self._expected.pop(job, None)
+        if expected is not None and self._by_id.get(expected.id) is job:
             del self._by_id[expected.id]
+        if job.task_id is not None and self._by_task.get(job.task_id) is job:
+            del self._by_task[job.task_id]
 
     # --- receiving ---------------------------------------------------------------------------------------------------
 
@@ -153,8 +169,9 @@ class Mailbox:
         """Take a genuine delivery; `job_id` is the job whose secret signed it, None when it was the account's own."""
         job = self._by_id.get(job_id) if job_id is not None else None
         if job is None and delivery.task_id is not None:
-            found = (one for one in self._open_jobs() if one.task_id == delivery.task_id)
-            job = next((one for one in found if job_id is None or self._is(one, job_id)), None)
+            job = self._by_task.get(delivery.task_id)
+            if job is not None and job_id is not None and not self._is(job, job_id):
+                job = None  # signed for another job
         if job is None or (self.keeper is not None and not self.keeper.owns(job)):
             self._keep(delivery, job_id)
         elif (expected := self._expected.get(job)) and job.task_id is None and expected.doubt is None:
@@ -171,9 +188,11 @@ class Mailbox:
         if job.task_id is None:
             if expected is None or expected.doubt is None:
                 return
-            expected.doubt.timer.cancel()
-            expected.doubt = None
+            if self.keeper is not None and self.keeper.is_former(job, delivery.task_id):
+                return
             self._progressing.taken(job, delivery.task_id)
+            if job.done():  # a listener has cancelled it
+                return
         try:
             progress = read_task(job.operation, delivery.task_id, delivery.reply)
         except ApiError as error:
@@ -187,11 +206,20 @@ class Mailbox:
     def _keep(self, delivery: Delivery, job_id: str | None) -> None:
         """Write down what was told of a job that nobody here waits for."""
         if self.keeper is None or job_id is None or delivery.task_id is None:
+            logger.warning("a webhook tells of task %.80r, for which no job waits here", delivery.task_id)
             return
         self.keeper.told(job_id, delivery.task_id)
         body = delivery.reply.fields
-        if delivery.event == SongEvent.COMPLETED:
+        if delivery.event == SongEvent.COMPLETED and _all_ended(body):
             self.keeper.told(job_id, delivery.task_id, answer=json.dumps(body))
         elif delivery.event == SongEvent.FAILED:
             failure = read_failure(body)
             self.keeper.told(job_id, delivery.task_id, answer=json.dumps(body), failure=failure)
+
+
+def _all_ended(body: Mapping[str, Any]) -> bool:
+    """Whether no clip in a delivery still runs, whatever its headline says."""
+    data = body.get("data")
+    items = data if isinstance(data, list) else [data]
+    states = (item.get("state") for item in items if isinstance(item, dict))
+    return all(state is None or str(state).lower() in SUCCEEDED | FAILED for state in states)

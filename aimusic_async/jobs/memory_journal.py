@@ -44,6 +44,7 @@ class MemoryJournal:
         *,
         group: str | None = None,
         states: Collection[JobState] | None = None,
+        key: str | None = None,
         task_id: str | None = None,
         changed_since: float | None = None,
         limit: int | None = None,
@@ -55,6 +56,7 @@ class MemoryJournal:
             if record.account == account
             and (group is None or record.group == group)
             and (states is None or record.state in states)
+            and (key is None or record.key == key)
             and (task_id is None or record.task_id == task_id)
             and (changed_since is None or record.updated >= changed_since)
         ]

@@ -54,8 +54,10 @@ _REPEAT_INTERVAL = 6.0
 """Seconds between the first two askings of an operation that has to be asked again until it is ready."""
 _READY_WITHIN = 600.0
 """Seconds after which it is given up: such things take a minute."""
+_GRACE = 40.0
+"""Seconds that a webhook has after its task is overdue: by then the service has tried again as often as it does."""
 _RARELY = 60.0
-"""Seconds between looks at a task of which a webhook is to tell, once that is overdue."""
+"""Seconds between looks at a task of which a webhook should have told by then."""
 _REPEATEDLY = 3
 """Refusals for speed after which it is told that the limit does not fit."""
 
@@ -84,6 +86,7 @@ class Requests:
         *,
         schedule: Schedule[Job[Any]],
         kinds: dict[Job[Any], Kind],
+        wake: Callable[[], None],
     ) -> None:
         self._transport = transport
         self._limiters = limiters
@@ -106,7 +109,7 @@ class Requests:
         self._incidents = 0  # since the session was opened
         self._paused_until = 0.0
         self._outage = False
-        self._shortage = Shortage(schedule, kinds, events, sending=lambda: bool(self.posts))
+        self._shortage = Shortage(schedule, kinds, events, clock, sending=lambda: bool(self.posts), wake=wake)
 
     def attach(self, job: Job[Any], age: float | None = None) -> None:
         """Watch a job that the service already has, since `age` seconds if that is known."""
@@ -143,7 +146,10 @@ class Requests:
                 task_id = read_task_id(request, reply)
                 if self.keeper is not None:
                     await self.keeper.accepted(job, task_id)
-                self._accepted(job, task_id)
+                if job.done():
+                    logger.warning("%s ended before its answer came; the service has it as task %s", job.key, task_id)
+                else:
+                    self._accepted(job, task_id)
             else:
                 self._answered(job, read_now(request, reply))
         except MusicError as error:
@@ -162,16 +168,18 @@ class Requests:
         finally:
             if not begun or job._ending is not None:
                 token.give_back()
-        if job._ending is not None:
+        if job._ending is not None and not job.done():
             job._give_up(job._ending)  # before anything has left
-            return False
-        if not begun:
+        elif not begun and not job.done():
             job._move(JobState.QUEUED)  # another process has it
-        return begun
+            if self.mailbox is not None:
+                self.mailbox.forget(job)
+        return begun and not job.done()
 
     def _accepted(self, job: Job[Any], task_id: str) -> None:
         assert job.request is not None
         self._went_well(job)
+        self._shortage.paid(job.request.cost)
         job._take_id(task_id, cost=job.request.cost)
         if job._ending is not None:
             job._give_up(job._ending)
@@ -186,7 +194,7 @@ class Requests:
         if self.mailbox is not None and self.mailbox.expects(job):
             # The service will tell by itself: looks are for what it forgot to tell.
             interval = max(_RARELY, interval)
-            first = self._schedule.durations.overdue(kind) + interval
+            first = max(self._schedule.durations.overdue(kind) + _GRACE, interval)
         now = self._clock.now()
         self._schedule.watch(job, kind, now=now, interval=interval, first=first, timeout=job.timeout)
 
@@ -218,6 +226,8 @@ class Requests:
 
     def _not_taken(self, job: Job[Any], error: MusicError, repeat: Repeat) -> None:
         """Decide what becomes of a job whose submit or call failed."""
+        if job.done():
+            return
         match self._verdict(job, error, repeat):
             case Again(delay=seconds):
                 self._requeue(job, seconds, str(error))
@@ -225,7 +235,7 @@ class Requests:
                 unknown = SubmissionUnknown(job, str(error))
                 unknown.__cause__ = error
                 if self.keeper is not None:
-                    self.keeper.doubted(job, str(unknown))
+                    self.keeper.doubted(job, unknown.reason)
                 if self.mailbox is None or not self.mailbox.doubted(job, unknown):
                     job._fail(unknown, JobState.UNKNOWN)
             case GiveUp() if job._ending is not None:
@@ -350,7 +360,8 @@ class Requests:
 
     def _verdict(self, job: Job[Any], error: MusicError, repeat: Repeat) -> Again | Doubt | GiveUp:
         """Count the failure, pause after a refusal, and say whether to send again."""
-        tries = self._tries[job] = self._tries.get(job, 0) + 1
+        tries = self._tries.get(job, 0) + (not isinstance(error, RateLimited))  # which is no fault of the request
+        self._tries[job] = tries
         verdict = after_failure(error, repeat, tries)
         if isinstance(error, RateLimited):
             self._pause(job, error)
@@ -369,7 +380,10 @@ class Requests:
         seconds = pause(error.retry_after, self._refusals)
         self._paused_until = max(self._paused_until, now + seconds)
         for limiter in self._limiters:
-            limiter.pause_until(self._clock.loop.time() + self._clock.real(seconds))
+            try:
+                limiter.pause_until(self._clock.loop.time() + self._clock.real(seconds))
+            except Exception as broken:  # noqa: BLE001 - a limiter of the user's own may raise anything
+                logger.warning("the limiter failed: %r", broken)
         self._events.emit(RequestRefused(job, seconds))
         if new and self._incidents == _REPEATEDLY:
             logger.warning(

@@ -183,6 +183,7 @@ class Schedule(Generic[J]):
                 self._learn(entry, before, finished=False)
                 entry.seen = before
             self._learn(entry, now, finished=True)
+        self._tidy()
 
     def age(self, job: J, now: float) -> float:
         """Return for how many seconds a task has been watched."""
@@ -192,6 +193,13 @@ class Schedule(Generic[J]):
         """Forget a job wherever it stands; its places in the queues are skipped when they come up."""
         self._waiting.pop(job, None)
         self._watched.pop(job, None)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Let go of the tasks that have ended long before their deadlines."""
+        if len(self._deadlines) > 2 * len(self._watched) + 100:
+            self._deadlines = [entry for entry in self._deadlines if entry[2] in self._watched]
+            heapq.heapify(self._deadlines)
 
     def is_queued(self, job: J) -> bool:
         """Whether a job waits for a token to be sent with."""

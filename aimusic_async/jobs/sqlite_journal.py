@@ -89,6 +89,7 @@ class SqliteJournal:
         *,
         group: str | None = None,
         states: Collection[JobState] | None = None,
+        key: str | None = None,
         task_id: str | None = None,
         changed_since: float | None = None,
         limit: int | None = None,
@@ -97,7 +98,7 @@ class SqliteJournal:
 
         def find(tables: Tables) -> Sequence[JobRecord]:
             return tables.find(
-                account, group=group, states=states, task_id=task_id, changed_since=changed_since, limit=limit
+                account, group=group, states=states, key=key, task_id=task_id, changed_since=changed_since, limit=limit
             )
 
         return await self._ask(find, writes=False)

@@ -33,7 +33,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             id TEXT NOT NULL PRIMARY KEY, account TEXT NOT NULL, "group" TEXT NOT NULL, "key" TEXT NOT NULL,
             operation TEXT NOT NULL, request TEXT, cost INTEGER NOT NULL, repeatable INTEGER NOT NULL,
             state TEXT NOT NULL, owner TEXT,
-            task_id TEXT, credits INTEGER NOT NULL, answer TEXT, error TEXT, refunded INTEGER,
+            task_id TEXT, former TEXT NOT NULL, credits INTEGER NOT NULL, answer TEXT, error TEXT, refunded INTEGER,
             attempts INTEGER NOT NULL, created REAL NOT NULL, updated REAL NOT NULL, accepted REAL,
             UNIQUE (account, "group", "key")
         )
@@ -244,6 +244,7 @@ class Tables:
         *,
         group: str | None,
         states: Collection[JobState] | None,
+        key: str | None,
         task_id: str | None,
         changed_since: float | None,
         limit: int | None,
@@ -254,6 +255,9 @@ class Tables:
         if group is not None:
             where.append('"group" = :group')
             values["group"] = group
+        if key is not None:
+            where.append('"key" = :key')
+            values["key"] = key
         if task_id is not None:
             where.append("task_id = :task_id")
             values["task_id"] = task_id

@@ -35,6 +35,10 @@ _BUSY = 5.0
 """Seconds that a transaction waits for those of other processes, which take some 0.1 ms each."""
 
 
+class _Locked(ConfigurationError):
+    """Another process holds the file's lock for long; that passes."""
+
+
 class SharedTokenBucket:
     """At most `rate` requests per second for all processes of this machine that name the same file and `account`.
 
@@ -111,7 +115,7 @@ class SharedTokenBucket:
         self._wanting += 1
         try:
             async with self._turn_of_this_process():
-                while not isinstance(answer := await self._ask(), _Taken):
+                while not isinstance(answer := await self._ask_until_unlocked(), _Taken):
                     with anyio.move_on_after(max(answer, _SHORTEST_WAIT)):
                         await self._sooner.wait()
                 return _Grant(self, answer)
@@ -141,6 +145,17 @@ class SharedTokenBucket:
     def _turn_of_this_process(self) -> asyncio.Lock:
         self._open()
         return self._turn
+
+    async def _ask_until_unlocked(self) -> _Taken | float:
+        told = False
+        while True:
+            try:
+                return await self._ask()
+            except _Locked as error:
+                if not told:
+                    logger.warning("%s; it is asked again", error)
+                told = True
+                await anyio.sleep(_SHORTEST_WAIT)  # waiting for the lock took long enough
 
     async def _ask(self) -> _Taken | float:
         """Return a token, or the seconds until it is worth asking again."""
@@ -251,6 +266,8 @@ class _LineFile:
                     self._empty()
                 return self._transact(change)
         except (sqlite3.Error, OSError) as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+                raise _Locked(f"the shared rate limit in {self._path} is locked by another process") from error
             raise ConfigurationError(f"the shared rate limit cannot be kept in {self._path}: {error}") from error
 
     def _transact(self, change: Callable[[Line], T]) -> T:

@@ -71,6 +71,7 @@ def aiohttp_handler(
     401 to a wrong or stale signature, 413 to too many bytes, 503 while `music` is not open (the service comes again).
     Cancelling it before the body is read does nothing; after that it does not wait any more.
     """
+    import aiohttp  # noqa: PLC0415 - as below
     from aiohttp import web  # noqa: PLC0415 - who uses another door, or `parse` alone, loads no web server
 
     door = _Door(music, tolerance, limit)
@@ -86,6 +87,8 @@ def aiohttp_handler(
             body = await reader.read()
         except web.HTTPRequestEntityTooLarge:
             return answered(door.too_large())
+        except (aiohttp.http_exceptions.HttpProcessingError, web.RequestPayloadError):
+            return answered(door.unreadable())
         return answered(door.judge(request.rel_url.raw_query_string, request.headers, body))
 
     def answered(answer: _Answer) -> web.Response:
@@ -227,6 +230,10 @@ class _Door:
             return self._tell(Verdict.NOT_OPEN, event, job_id)
         self._seen.keep(event, job_id)
         return self._tell(Verdict.ACCEPTED, event, job_id)
+
+    def unreadable(self) -> _Answer:
+        """Refuse what does not decode."""
+        return self._refuse(Verdict.MALFORMED, "the body does not decode")
 
     def too_large(self) -> _Answer:
         """Refuse what has too many bytes."""

@@ -114,7 +114,7 @@ TABLES = {
         """
         from        nobody           dead             theirs       mine
         queued      queued mine      queued mine      -            -
-        sending     unknown nobody   unknown nobody   -            -
+        sending     unknown nobody   unknown nobody   -            unknown nobody
         submitted   submitted mine   submitted mine   -            -
         unknown     -                -                -            -
         succeeded   -                -                -            -
@@ -127,7 +127,7 @@ TABLES = {
         """
         from        nobody           dead             theirs       mine
         queued      queued mine      queued mine      -            -
-        sending     queued mine      queued mine      -            -
+        sending     queued mine      queued mine      -            queued mine
         submitted   submitted mine   submitted mine   -            -
         unknown     -                -                -            -
         """,
@@ -137,7 +137,7 @@ TABLES = {
         """
         from        nobody           dead             theirs       mine
         queued      queued mine      queued mine      -            -
-        sending     queued mine      queued mine      -            -
+        sending     queued mine      queued mine      -            queued mine
         submitted   submitted mine   submitted mine   -            -
         unknown     queued mine      queued mine      queued mine  queued mine
         succeeded   -                -                -            -
@@ -148,7 +148,7 @@ TABLES = {
         Enter(record(), resend=[JobState.FAILED]),
         """
         from        nobody           dead             theirs       mine
-        sending     unknown nobody   unknown nobody   -            -
+        sending     unknown nobody   unknown nobody   -            unknown nobody
         submitted   submitted mine   submitted mine   -            -
         unknown     -                -                -            -
         succeeded   -                -                -            -
@@ -388,10 +388,39 @@ async def test_a_lease_that_was_ended_or_never_begun_is_no_lease(journal):
         assert entered.record.owner == "mine"
 
 
-async def test_who_enters_its_own_job_is_alive_even_when_its_lease_ran_out(journal):
+async def test_a_session_that_enters_what_it_was_sending_sends_it_no_more_and_nobody_knows_its_fate(journal):
+    await journal.lease("mine", 60)
     await journal.apply([Enter(record()), Begin(one(), "mine")])
     (again,) = await journal.apply([Enter(record())])
-    assert (again.changed, again.record.state) == (False, JobState.SENDING)
+    assert (again.changed, again.record.state, again.record.owner) == (True, JobState.UNKNOWN, None)
+
+
+async def test_a_refusal_of_an_earlier_attempt_does_not_undo_the_doubt_about_a_later_one(journal):
+    send = [Begin(one(), "mine"), Doubted(one(), "mine", "lost")]
+    await journal.apply([Enter(record()), *send, Enter(record(), resend=[JobState.UNKNOWN]), *send])
+    (late, now) = await journal.apply(
+        [Refused(one(), "mine", "busy", attempt=1), Refused(one(), "mine", "no", attempt=2)]
+    )
+    assert (late.changed, late.record.state) == (False, JobState.UNKNOWN)
+    assert (now.changed, now.record.state) == (True, JobState.QUEUED)
+
+
+async def test_what_is_told_of_an_earlier_attempt_s_task_does_not_end_the_later_one(journal):
+    fail = Finished(one(), None, "too loud", refunded=False, task_id="t1")
+    steps = [Enter(record()), Begin(one(), "mine"), Accepted(one(), "t1"), fail]
+    await journal.apply([*steps, Enter(record(), resend=[JobState.FAILED]), Begin(one(), "mine")])
+    accepted, failed = await journal.apply([Accepted(one(), "t1"), fail])
+    assert (accepted.changed, failed.changed) == (False, False)
+    (now,) = await journal.apply([Accepted(one(), "t2")])
+    assert (now.record.task_id, now.record.former, now.record.credits) == ("t2", " t1", 20)
+
+
+async def test_a_task_id_under_another_key_contradicts(journal):
+    await journal.apply([Enter(record()), Begin(one(), "mine"), Accepted(one(), "t1")])
+    for task_id in ("t1", "t2"):
+        step = Enter(record(owner="theirs", request=None, task_id=task_id, state=JobState.SUBMITTED))
+        (outcome,) = await journal.apply([step])
+        assert step.contradicts(outcome.record) == (task_id == "t2")
 
 
 # --- many at once ---------------------------------------------------------------------------------------------------
@@ -757,7 +786,13 @@ def check_laws(step, before, after):
         assert after.task_id is not None
     if isinstance(step, Finished) and None not in (step.task_id, before.task_id) and step.task_id != before.task_id:
         assert after == before
-    assert after.credits == (after.cost if is_paid(after) else 0)
+    if isinstance(step, Accepted | Finished) and step.task_id in before.former.split():
+        assert after == before
+    if after.state is not before.state:
+        paid = is_paid(after) - is_paid(before) + (before.state is JobState.UNKNOWN and sent_anew)
+        back = isinstance(step, Enter) and before.state is JobState.SUCCEEDED
+        assert after.credits - before.credits == after.cost * paid or sent_anew or back
+    assert after.credits >= 0
     assert after.attempts == before.attempts + isinstance(step, Begin) * (after != before)
     assert after.created == before.created
 

@@ -100,7 +100,7 @@ async def test_what_is_often_looked_for_has_an_index(path, filters, index):
     asked = []
     with contextlib.closing(connect(str(path), patience=1)) as db:
         db.set_trace_callback(asked.append)
-        everything = dict.fromkeys(["group", "states", "task_id", "changed_since", "limit"])
+        everything = dict.fromkeys(["group", "states", "key", "task_id", "changed_since", "limit"])
         Tables(db, 0).find(ACCOUNT, **everything | filters)
         (plan, *_) = db.execute(f"EXPLAIN QUERY PLAN {asked[0]}").fetchall()
     assert f"USING INDEX {index} (" in plan[-1]
@@ -300,7 +300,7 @@ async def main():
         await journal.apply([enter("before"), Begin(enter("before").id, "me")])
         fill()
         calls = [journal.apply([enter(str(n))]) for n in range(20)]
-        calls += [journal.apply([enter("before")]), journal.find("a")]
+        calls += [journal.apply([Begin(enter("before").id, "me")]), journal.find("a")]
         *failed, unchanged, found = await asyncio.gather(*calls, return_exceptions=True)
         assert {{type(error) for error in failed}} == {{JournalError}}, failed
         assert not unchanged[0].changed
