@@ -1,4 +1,7 @@
-"""`nox` runs what CI runs, on every Python found: tests, lint, types. `nox -s bench` and `nox -s demo` show numbers."""
+"""`nox` runs what CI runs, on every Python found: tests, lint, types. `nox -s bench` and `nox -s demo` show numbers.
+
+`nox -s soak` makes 2,000 songs while requests fail and processes are killed.
+"""
 
 from __future__ import annotations
 
@@ -57,3 +60,10 @@ def demo(session: nox.Session) -> None:
     """Make songs in the sandbox, as a new user does first."""
     session.install("-e", ".[cli,sandbox]")
     session.run("aimusic", "demo", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Make songs while requests fail and processes are killed, then compare books and journal; --help tells more."""
+    session.install("-e", ".[dev]")
+    session.run("python", "-m", "tests.faults.soak", *session.posargs)

@@ -113,6 +113,10 @@ def _check_url(base_url: str) -> None:
     scheme, host = scheme_and_host(base_url)
     if not host or set(base_url.partition("://")[2]) & set("/?#"):
         raise ConfigurationError(f"base_url must look like https://host, without a path; got {base_url!r}")
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise ConfigurationError(f"base_url names a host that cannot exist; got {base_url!r}") from None
     if scheme == "http" and not is_loopback(host):
         raise ConfigurationError(
             f"plain http to {host} would send the API key unprotected; use https (http is for loopback hosts only)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ from rich.markup import escape
 
 from ..api.results import Clips
 from ..api.sonic import CreateMusic, Remaster, StemsBasic
-from ..errors import ConfigurationError
 from ..jobs.group import JobGroup
 from ..jobs.job import Job
 from ..sandbox import Options, Sandbox
 from ..session import MusicSession
+from .common import check_folder
 from .progress import Progress
 
 _SONGS = (
@@ -41,9 +41,16 @@ _SONGS = (
 )
 
 
-async def run_demo(out: Path, *, speed: float, seed: int, console: Console) -> int:
-    """Make the songs, save them in `out`, print what it took; returns the exit code."""
-    await asyncio.to_thread(_check_folder, out)
+async def run_demo(
+    out: Path,
+    *,
+    speed: float,
+    seed: int,
+    console: Console,
+    row: Callable[[Mapping[str, Any]], None] | None = None,
+) -> int:
+    """Make the songs, save them in `out`, print what it took; returns the exit code. `row`: takes the same as data."""
+    await asyncio.to_thread(check_folder, out)
     console.print(
         f"Four songs, a remaster and stems, in a sandbox on this machine at {speed:g} times real time.\n"
         "[dim]Times below are the service's seconds; saving the audio, which is rendered here, comes on top.[/]\n",
@@ -75,6 +82,8 @@ async def run_demo(out: Path, *, speed: float, seed: int, console: Console) -> i
     for path in sorted(files):
         size = (await asyncio.to_thread(path.stat)).st_size
         console.print(f"  {escape(str(path))}  [dim]{size / 1000:.0f} kB[/]", highlight=False, soft_wrap=True)
+        if row is not None:
+            row({"file": str(path), "bytes": size})
     for job, error in group.failures().items():
         console.print(f"[red]{escape(job.key)}: {escape(str(error))}[/]", soft_wrap=True)
     songs = sum(isinstance(job.request, CreateMusic) and job.exception() is None for job in group.jobs)
@@ -88,16 +97,10 @@ async def run_demo(out: Path, *, speed: float, seed: int, console: Console) -> i
         highlight=False,
         soft_wrap=True,
     )
+    if row is not None:
+        counts = {"songs": songs, "files": len(files), "requests": requests, "polls": music.stats.polls}
+        row({**counts, "refused": refused, "credits_spent": before.total - after.total, "credits_left": after.total})
     return 1 if group.failures() or refused else 0
-
-
-def _check_folder(out: Path) -> None:
-    """Make the folder and see that it can be written, before anything is made for it."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=out).close()
-    except OSError as error:
-        raise ConfigurationError(f"cannot write into {out}: {error.strerror}") from error
 
 
 async def _save(music: MusicSession, result: Clips, out: Path, files: list[Path], progress: Progress) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ..api.limits import FieldSpec
 from ..api.operations import operations
 from ..api.request import Answer, Request
 
@@ -31,6 +33,41 @@ def _row(name: str, cls: type[Request[object]]) -> tuple[str, ...]:
         cls.result_type().__name__,
         cls.page(),
     )
+
+
+def plain_rows() -> list[dict[str, Any]]:
+    """Return the same as data."""
+    return [
+        {
+            "operation": name,
+            "class": f"{name.partition('.')[0]}.{cls.__name__}",
+            "method": cls.endpoint.method,
+            "path": f"/api/v1{cls.endpoint.path}",
+            "answer": _ANSWERS[cls.endpoint.answer],
+            "credits": cls.cost,
+            "result": cls.result_type().__name__,
+            "page": cls.page(),
+        }
+        for name, cls in operations().items()
+    ]
+
+
+def plain_fields(cls: type[Request[object]]) -> list[dict[str, Any]]:
+    """Return the fields of an operation as data."""
+    return [
+        {
+            "field": spec.name,
+            "type": list(spec.kind) if isinstance(spec.kind, tuple) else spec.kind.__name__,
+            "required": spec.required,
+            "limits": _limits(spec),
+            "doc": spec.doc,
+        }
+        for spec in cls.fields()
+    ]
+
+
+def _limits(spec: FieldSpec) -> list[str]:
+    return [str(limit).replace("()", "") for limit in (*spec.limits, *spec.entry_limits)]
 
 
 def markdown() -> str:
@@ -63,8 +100,7 @@ def show_fields(name: str, console: Console) -> bool:
     table = Table("Field", "Type", "Limits", box=None, pad_edge=False)
     for spec in cls.fields():
         kind = " | ".join(map(repr, spec.kind)) if isinstance(spec.kind, tuple) else spec.kind.__name__
-        limits = [str(limit).replace("()", "") for limit in (*spec.limits, *spec.entry_limits)]
-        words = "; ".join(filter(None, (spec.doc, ", ".join(limits))))
+        words = "; ".join(filter(None, (spec.doc, ", ".join(_limits(spec)))))
         table.add_row(f"{spec.name}{' *' if spec.required else ''}", escape(kind), escape(words))
     console.print(table)
     console.print("\n* is required", highlight=False)

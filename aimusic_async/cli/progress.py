@@ -9,11 +9,12 @@ from typing import Any
 import attrs
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ..events import Event, Events, JobChanged, JobState
 from ..jobs.job import Job
+from .show import safe
 
 _STYLES = {
     JobState.QUEUED: "dim",
@@ -40,6 +41,8 @@ class Progress:
 
     console: Console
     clock: Callable[[], float]
+    keep: bool = True
+    """Whether the table stays when the block ends; results that follow it make it superfluous."""
     saving: int = 0
     """Files being saved; shown below the jobs."""
     _rows: dict[str, _Row] = attrs.field(factory=dict)
@@ -49,13 +52,25 @@ class Progress:
         """Show the jobs for as long as the block lasts."""
         stop = events.listen(self._heard)
         try:
-            if self.console.is_terminal:
-                with Live(get_renderable=self.table, console=self.console, refresh_per_second=8):
+            if self._is_live:
+                # Redirected, what goes to a pipe would come out above the table.
+                with Live(
+                    get_renderable=self.table,
+                    console=self.console,
+                    refresh_per_second=8,
+                    transient=not self.keep,
+                    redirect_stdout=False,
+                    redirect_stderr=False,
+                ):
                     yield
             else:
                 yield
         finally:
             stop()
+
+    @property
+    def _is_live(self) -> bool:
+        return self.console.is_terminal and not self.console.is_dumb_terminal
 
     def _heard(self, event: Event) -> None:
         if not isinstance(event, JobChanged) or not isinstance(event.job, Job):
@@ -63,9 +78,9 @@ class Progress:
         row = self._rows.setdefault(event.job.key, _Row(event.job, since=self.clock()))
         if event.job.done() and row.until is None:
             row.until = self.clock()
-        if not self.console.is_terminal and event.state is not JobState.SENDING:
+        if not self._is_live and event.state is not JobState.SENDING:
             self.console.print(
-                f"{self.clock():6.0f} s  {event.job.key:<20} {event.state}",
+                f"{self.clock():6.0f} s  {safe(event.job.key):<20} {event.state}",
                 highlight=False,
                 markup=False,
                 soft_wrap=True,
@@ -81,9 +96,9 @@ class Progress:
         table.add_column("clips")
         for row in tuple(self._rows.values()):
             job, end = row.job, row.until if row.until is not None else self.clock()
-            clips = " ".join(clip.state for clip in job.clips)
-            state = f"[{_STYLES[job.state]}]{job.state}"
-            table.add_row(escape(job.key), state, f"{end - row.since:.0f} s", str(job.credits), escape(clips))
+            clips = " ".join(safe(clip.state) for clip in job.clips)
+            state = Text(job.state, style=_STYLES[job.state])
+            table.add_row(Text(safe(job.key)), state, f"{end - row.since:.0f} s", str(job.credits), Text(clips))
         if self.saving:
             table.caption = f"saving {self.saving} files"
             table.caption_justify = "left"

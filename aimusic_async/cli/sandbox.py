@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from rich.console import Console
 
@@ -20,11 +22,17 @@ async def run_sandbox(
     seed: int,
     credits: int,  # noqa: A002
     faults: float = 0.0,
+    http_webhooks: bool = False,
     console: Console,
+    row: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> int:
-    """Serve until cancelled; returns the exit code. `faults`: the share of requests and of tasks that go wrong."""
+    """Serve until cancelled; returns the exit code. `row`: takes where it is, as data.
+
+    `faults`: the share of requests and of tasks that go wrong. `http_webhooks`: see `Options.http_webhooks`.
+    """
     trouble = RandomFaults(faults, seed=seed) if faults else None
-    box = Sandbox(Options(speed=speed, seed=seed, credits=credits, faults=trouble), host=host, port=port)
+    options = Options(speed=speed, seed=seed, credits=credits, faults=trouble, http_webhooks=http_webhooks)
+    box = Sandbox(options, host=host, port=port)
     async with contextlib.AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(box)
@@ -35,10 +43,17 @@ async def run_sandbox(
             ) from error
         console.print(f"The sandbox listens on {box.url}; Ctrl-C ends it. In another terminal:\n", highlight=False)
         hurry = "" if speed == 1 else f" {SPEED}={speed:g}"
-        console.print(f"  export {BASE_URL}={box.url} {API_KEY}={box.key}{hurry}", highlight=False)
+        export = f"export {BASE_URL}={box.url} {API_KEY}={box.key}{hurry}"
+        console.print(f"  {export}", highlight=False)
+        if row is not None:
+            row({"url": box.url, "key": box.key, "speed": speed, "export": export})
         if trouble:
             console.print(
                 f"\nOf requests and of tasks {faults:.0%} go wrong on purpose, by the seed {seed}.", highlight=False
+            )
+        if http_webhooks:
+            console.print(
+                "\nWebhooks to plain http addresses of this machine are taken and delivered.", highlight=False
             )
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.Event().wait()

@@ -140,17 +140,14 @@ class Intake:
         self._was_paid(job, record, record.cost)
         self._take_id(job, record)
 
-    def heard(self, job: Job[Any], record: JobRecord) -> None:
-        """See `Workbench.heard`."""
-        in_doubt = self.mailbox is not None and self.mailbox.in_doubt(job)
-        if record.state is JobState.QUEUED:
-            if in_doubt and self.mailbox is not None:
-                self.mailbox.give_up(job)  # somebody found out that it was not taken
-        elif record.state is JobState.SUBMITTED:
-            if in_doubt and record.task_id is not None:
-                self._requests.taken(job, record.task_id)
-        elif in_doubt or (job.task_id is not None and job.task_id == record.task_id):
-            self.recall(job, record)
+    def in_doubt(self, job: Job[Any]) -> bool:
+        """See `Workbench.in_doubt`."""
+        return self.mailbox is not None and self.mailbox.in_doubt(job)
+
+    def give_up(self, job: Job[Any]) -> None:
+        """See `Workbench.give_up`."""
+        if self.mailbox is not None:
+            self.mailbox.give_up(job)
 
     def recall(self, job: Job[Any], record: JobRecord) -> None:
         """See `Workbench.recall`."""

@@ -89,8 +89,12 @@ class Workbench(Protocol):
     def follow(self, job: Job[Any], record: JobRecord) -> None:
         """Tell what is known of a job that another process works on."""
 
-    def heard(self, job: Job[Any], record: JobRecord) -> None:
-        """Tell a job of this session what others wrote down about it, if it does not know yet."""
+    def in_doubt(self, job: Job[Any]) -> bool:
+        """Whether the answer to a job's POST was lost, and it waits for others to tell what became of it."""
+        ...
+
+    def give_up(self, job: Job[Any]) -> None:
+        """End a job that waits in doubt."""
 
 
 class Keeper:
@@ -225,18 +229,21 @@ class Keeper:
         """
         if (job_id := self._ids.get(job)) is None:
             return True  # a free request, of which nothing is kept
-        begin = Begin(job_id, self.owner)
+        outcome, why = None, f"the journal did not answer within {_ANSWER_WITHIN:g} seconds"
         with anyio.move_on_after(_ANSWER_WITHIN):
-            outcome = await self._put_and_wait(begin)
-            if outcome.changed and outcome.record is not None:
+            try:
+                outcome = await self._put_and_wait(Begin(job_id, self.owner))
+                why = "its record is gone from the journal; submit it again"
+            except JournalError as error:
+                why = str(error)
+        if outcome is not None and outcome.record is not None:
+            if outcome.changed:
                 self._begun[job] = outcome.record.attempts
-            elif outcome.record is None:
-                raise JournalError(f"{job.key}: its record is gone from the journal; submit it again")
             elif self._working.pop(job_id, None) is job:
                 self.resume(job, outcome.record)
             return outcome.changed
-        self._put(Refused(job_id, self.owner, "not sent, as the journal did not answer"))  # after what it may still do
-        raise JournalError(f"{job.key}: the journal did not answer within {_ANSWER_WITHIN:g} seconds; it was not sent")
+        self._put(Refused(job_id, self.owner, f"not sent: {why}"))  # it may have been carried out, or still be
+        raise JournalError(f"{job.key} was not sent: {why}")
 
     async def accepted(self, job: Job[Any], task_id: str) -> None:
         """Write down the task id of a job. If that fails it is told in the log, and tried again."""
@@ -394,7 +401,18 @@ class Keeper:
         for record in await self._journal.find(self.account, states=_TOLD, changed_since=since):
             self._heard = max(self._heard or 0.0, record.updated - _OVERLAP)
             if (job := self._working.get(record.id)) is not None and not job.done():
-                self._bench.heard(job, record)
+                self._hear(job, record)
+
+    def _hear(self, job: Job[Any], record: JobRecord) -> None:
+        in_doubt = self._bench.in_doubt(job)
+        match record.state:
+            case JobState.QUEUED if in_doubt:  # somebody found out that it was not taken
+                self._bench.give_up(job)
+            case JobState.SUBMITTED if in_doubt:
+                self.resume(job, record)
+            case JobState.SUCCEEDED | JobState.FAILED if in_doubt or (job.task_id and job.task_id == record.task_id):
+                self._forget(job)
+                self._bench.recall(job, record)
 
     async def _save_learned(self) -> None:
         self._finished = 0

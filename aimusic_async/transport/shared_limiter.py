@@ -286,7 +286,7 @@ class _LineFile:
                 os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             self._connection = sqlite3.connect(self._path, timeout=_BUSY, isolation_level=None)
             self._connection.execute("PRAGMA synchronous = OFF")  # nothing here need outlive a power cut
-            self._connection.execute("PRAGMA journal_mode = TRUNCATE")  # but it must outlive a kill
+            self._connection.execute("PRAGMA journal_mode = PERSIST")  # but it must outlive a kill
             # Another layout gets a table of another name: versions side by side do not harm each other.
             self._connection.execute(
                 "CREATE TABLE IF NOT EXISTS line_1 (account TEXT PRIMARY KEY, served INTEGER, last INTEGER,"

@@ -15,13 +15,16 @@ from aimusic_async.cli.progress import Progress
 @pytest.mark.timeout(60)
 def test_it_leaves_playable_files_reports_no_refusal_and_tells_what_it_took(tmp_path):
     out = io.StringIO()
-    code = asyncio.run(run_demo(tmp_path / "out", speed=60, seed=1, console=Console(file=out, width=120)))
+    data = []
+    console = Console(file=out, width=120)
+    code = asyncio.run(run_demo(tmp_path / "out", speed=60, seed=1, console=console, row=data.append))
     printed = out.getvalue()
     assert code == 0, printed
     files = sorted((tmp_path / "out").iterdir())
     assert len(files) == 12
     assert sum(" - Vocals" in path.name or " - Instrumental" in path.name for path in files) == 2
-    assert all(path.read_bytes()[0] == 0xFF and path.stat().st_size > 100_000 for path in files)
+    assert all(path.read_bytes()[:3] == b"ID3" or path.read_bytes()[0] == 0xFF for path in files)
+    assert all(path.stat().st_size > 100_000 for path in files)
     assert len({path.read_bytes() for path in files}) == 12
     assert "4 songs, 12 audio files" in printed
     assert "0 refused (429)" in printed
@@ -31,6 +34,8 @@ def test_it_leaves_playable_files_reports_no_refusal_and_tells_what_it_took(tmp_
     assert requests == polls + 6 + 2  # six jobs, and credits asked before and after
     for path in files:
         assert path.name in printed
+    assert [row["file"] for row in data[:-1]] == [str(path) for path in files]
+    assert (data[-1]["songs"], data[-1]["files"], data[-1]["credits_spent"]) == (4, 12, 60)
 
 
 @pytest.mark.looptime

@@ -8,6 +8,9 @@ from rich.console import Console
 from aimusic_async.api.operations import operations
 from aimusic_async.cli.operations import markdown, rows, show, show_fields
 
+from .conftest import rows as rows_of
+from .conftest import run
+
 README = Path(__file__).parents[2] / "README.md"
 
 
@@ -39,3 +42,27 @@ def test_one_operation_is_shown_with_its_fields_and_limits():
     for words in ("mv *", "title", "at most 80 characters", "'f' | 'm'", "Between(least=10, most=360)"):
         assert words in out.getvalue()
     assert not show_fields("sonic.dance", Console(file=out))
+
+
+def test_as_json_there_is_a_line_for_each():
+    listed = rows_of(run("operations", "--json").stdout)
+    assert [row["operation"] for row in listed] == list(operations())
+    assert listed[0] == {
+        "operation": "sonic.create_music",
+        "class": "sonic.CreateMusic",
+        "method": "POST",
+        "path": "/api/v1/sonic/create",
+        "answer": "task",
+        "credits": 10,
+        "result": "Song",
+        "page": "create music",
+    }
+    fields = {row["field"]: row for row in rows_of(run("operations", "sonic.create_music", "--json").stdout)}
+    assert fields["vocal_gender"]["type"] == ["f", "m"]
+    assert (fields["mv"]["required"], fields["title"]["limits"]) == (True, ["MaxLength(characters=80)"])
+
+
+def test_an_operation_that_is_none_is_wrong_usage():
+    done = run("operations", "sonic.creat_music")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "did you mean sonic.create_music?" in done.stderr

@@ -1,0 +1,300 @@
+"""What every command shares: options that are written once, a session opened from them, one way to run and to end.
+
+A command takes an options class as its first parameter and is wrapped in `with_options`; its body calls `finish`:
+
+    @app.command(epilog="Example: aimusic credits")
+    @with_options
+    def credits(options: Account) -> None:
+        finish(options, lambda screen: ask(options, screen))
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_type_hints
+
+import attrs
+import typer
+
+from ..errors import ConfigurationError
+from .exits import Exit, exit_of
+
+if TYPE_CHECKING:
+    from ..jobs.account_journal import AccountJournal
+    from ..session import MusicSession
+    from .screen import Screen
+
+SANDBOX_SPEED = 60.0
+_OUTPUT = "Output"
+_ACCOUNT = "Account and journal"
+
+
+@attrs.frozen(kw_only=True)
+class Output:
+    """How a command prints."""
+
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.", rich_help_panel=_OUTPUT)] = (
+        False
+    )
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print results and errors only.", rich_help_panel=_OUTPUT)
+    ] = False
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Print tracebacks, and what the library logs.", rich_help_panel=_OUTPUT)
+    ] = False
+
+
+@attrs.frozen(kw_only=True)
+class Account(Output):
+    """Whose account, at which service, written down where."""
+
+    sandbox: Annotated[
+        bool,
+        typer.Option(
+            "--sandbox",
+            help="Try it in a sandbox of its own on this machine, which ends with the command: no key, nothing paid.",
+            rich_help_panel=_ACCOUNT,
+        ),
+    ] = False
+    key_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File that holds the API key, unless AIMUSIC_API_KEY does; see `aimusic config`.",
+            rich_help_panel=_ACCOUNT,
+        ),
+    ] = None
+    base_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Address of the service; else AIMUSIC_BASE_URL.", rich_help_panel=_ACCOUNT),
+    ] = None
+    journal: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File in which jobs are written down; see `aimusic config` for the usual one.",
+            rich_help_panel=_ACCOUNT,
+        ),
+    ] = None
+
+
+@attrs.frozen(kw_only=True)
+class Going(Account):
+    """What jobs may cost, and where their files go."""
+
+    budget: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="CREDITS", help="Most that may be spent.", rich_help_panel=_ACCOUNT),
+    ] = None
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            file_okay=False,
+            metavar="FOLDER",
+            help="Save audio and other files there; the folder is made when missing.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None
+
+
+@attrs.frozen(kw_only=True)
+class Work(Going):
+    """The same for jobs that are new here: with or without a journal, and how long to wait for them."""
+
+    no_journal: Annotated[
+        bool,
+        typer.Option(
+            "--no-journal", help="Write nothing down; what is lost then stays lost.", rich_help_panel=_ACCOUNT
+        ),
+    ] = False
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Longest wait for a job, from when the service took it; it can be resumed later.",
+            rich_help_panel=_ACCOUNT,
+        ),
+    ] = None
+
+
+# --- options -> parameters -------------------------------------------------------------------------------------------
+
+
+def option_parameters(options: type[Output]) -> list[inspect.Parameter]:
+    """Return the options of a class as parameters, for Typer to read."""
+    hints = get_type_hints(options, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+        for field in attrs.fields(options)
+    ]
+
+
+def with_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Let a command that takes an options class first have its options on the command line."""
+    first, *own = inspect.signature(function, eval_str=True).parameters.values()
+    return command_of(function, first.annotation, own)
+
+
+def command_of(
+    function: Callable[..., None], options: type[Output], own: list[inspect.Parameter]
+) -> Callable[..., None]:
+    """Return a function with the parameters `own` and those of `options`, which calls `function(options, **own)`."""
+    shared = option_parameters(options)
+    names = {parameter.name for parameter in shared}
+
+    def command(**given: Any) -> None:
+        taken = {name: given.pop(name) for name in names}
+        function(options(**taken), **given)
+
+    command.__name__, command.__doc__ = function.__name__, function.__doc__
+    parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own, *shared)]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # it is what Typer looks at
+    return command
+
+
+# --- running ---------------------------------------------------------------------------------------------------------
+
+
+def finish(options: Output, work: Callable[[Screen], Coroutine[Any, Any, int]]) -> NoReturn:
+    """Run a command's work in an event loop and end with its exit code; errors are a line each."""
+    from .screen import Screen  # noqa: PLC0415 - help is shown without it
+
+    sandbox = isinstance(options, Account) and options.sandbox
+    screen = Screen(as_json=options.as_json, quiet=options.quiet, debug=options.debug, sandbox=sandbox)
+    raise typer.Exit(run_on(screen, lambda: work(screen)))
+
+
+def run_on(screen: Screen, work: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    """Run a command's work and return its exit code; errors are told on the screen."""
+    from ..running import run  # noqa: PLC0415 - asyncio is not needed for help
+
+    try:
+        with screen.logging():
+            return run(work())
+    except SystemExit as ended:
+        if ended.code == Exit.TERMINATED:
+            screen.error(f"terminated{screen.left()}")
+        return int(ended.code or 0)
+    except BrokenPipeError:  # whoever read the output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.FAILED
+    except BaseException as error:  # noqa: BLE001 - here every error becomes a line and a code
+        return _tell(screen, error)
+
+
+def _tell(screen: Screen, error: BaseException) -> int:
+    leaves = list(_leaves(error))
+    if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
+        screen.error(f"interrupted{screen.left()}")
+        return Exit.INTERRUPTED
+    for leaf in leaves:
+        screen.fault(leaf)
+    return max(exit_of(leaf) for leaf in leaves)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _leaves(one)
+    else:
+        yield error
+
+
+# --- sessions and journals -------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def opened(options: Account, screen: Screen) -> AsyncIterator[MusicSession]:
+    """Open the session that the options ask for: with a journal, unless they say otherwise; or in a sandbox."""
+    from ..jobs.memory_journal import MemoryJournal  # noqa: PLC0415 - help is shown without it
+    from ..session import MusicSession  # noqa: PLC0415 - as above
+    from ..settings import SPEED, Settings  # noqa: PLC0415 - as above
+
+    budget = options.budget if isinstance(options, Going) else None
+    keeps = not (isinstance(options, Work) and options.no_journal)
+    if options.journal is not None and not keeps:
+        raise ConfigurationError("give --journal or --no-journal, not both")
+    if options.sandbox:
+        need_sandbox()
+        screen.speed = Settings.load(api_key="none", base_url="http://localhost").speed
+        if SPEED not in os.environ:
+            screen.speed = SANDBOX_SPEED
+        journal = MemoryJournal() if keeps else None
+        async with MusicSession.sandbox(speed=screen.speed, journal=journal, budget=budget) as music:
+            yield music
+        return
+    settings = Settings.load(api_key=_key(options, screen), base_url=options.base_url)
+    screen.has_journal, screen.speed = keeps, settings.speed
+    file = _journal_path(options) if keeps else None
+    async with MusicSession(settings=settings, journal=file, budget=budget) as music:
+        yield music
+
+
+@asynccontextmanager
+async def opened_journal(options: Account, screen: Screen) -> AsyncIterator[AccountJournal]:
+    """Open the journal alone: nothing is sent. The key is needed all the same, as jobs are kept by account."""
+    from ..jobs.account_journal import AccountJournal  # noqa: PLC0415 - help is shown without it
+    from ..jobs.journal import account_name  # noqa: PLC0415 - as above
+    from ..jobs.memory_journal import MemoryJournal  # noqa: PLC0415 - as above
+    from ..jobs.sqlite_journal import SqliteJournal  # noqa: PLC0415 - as above
+
+    if options.sandbox:
+        yield AccountJournal(MemoryJournal(), "sandbox", _nothing_waits)
+        return
+    account = account_name(_key(options, screen))
+    if options.journal is not None and not options.journal.expanduser().exists():
+        raise ConfigurationError(f"there is no journal {options.journal}")
+    async with SqliteJournal(_journal_path(options)) as journal:
+        yield AccountJournal(journal, account, _nothing_waits)
+
+
+async def _nothing_waits() -> None:
+    """Nobody else writes into a journal that was opened by itself."""
+
+
+def _key(options: Account, screen: Screen) -> str:
+    from .config import find_key  # noqa: PLC0415 - a sandbox needs none
+
+    place = find_key(options.key_file)
+    if options.key_file is not None and place.name != "key_file":
+        screen.error(f"warning: {place.where} is set and goes before --key-file, which was not looked at")
+    assert place.key is not None
+    return place.key
+
+
+def _journal_path(options: Account) -> Path:
+    from .config import default_journal  # noqa: PLC0415 - as above
+
+    if options.journal is not None:
+        return options.journal.expanduser()
+    path = default_journal()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def need_sandbox() -> None:
+    """Raise `ConfigurationError` when the sandbox's libraries are not there."""
+    import importlib.util  # noqa: PLC0415 - only sandboxes need it
+
+    missing = [name for name in ("numpy", "lameenc", "mido", "PIL") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigurationError(
+            f"the sandbox needs the extra `sandbox` ({', '.join(missing)}): pip install 'aimusic-async[sandbox]'"
+        )
+
+
+def check_folder(folder: Path) -> None:
+    """Make a folder and see that it can be written, before anything is made for it. Blocks."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ConfigurationError(f"cannot write into {folder}: {error.strerror}") from error

@@ -1,0 +1,97 @@
+"""What becomes of jobs: followed on the screen as they run, told as they end, their audio saved; then an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from ..api.results import Clips, LyricsTimeline, Midi, Wav
+from ..errors import MusicError
+from .exits import Exit, exit_of, exit_of_all
+from .plain import plain_job
+from .progress import Progress
+from .screen import Screen
+from .show import result_lines, safe
+
+if TYPE_CHECKING:
+    from ..jobs.job import Job
+    from ..session import MusicSession
+
+HAVE_FILES = (Clips, Wav, Midi, LyricsTimeline)
+"""Results of which something can be saved."""
+
+
+@contextmanager
+def progress(screen: Screen, music: MusicSession) -> Iterator[None]:
+    """Show a session's jobs as they move, unless it is to be quiet."""
+    clock = asyncio.get_running_loop().time
+    started = clock()
+    if screen.quiet:
+        yield
+        return
+    with Progress(screen.err, lambda: (clock() - started) * screen.speed, keep=False).shown(music.events):
+        yield
+
+
+async def tell(screen: Screen, music: MusicSession, job: Job[Any], out: Path | None) -> BaseException | None:
+    """Wait for a job, save its audio, print what came of it; returns its error. Cancelling leaves the job alone."""
+    await job.wait()
+    error: BaseException | None = job.exception()
+    result, files = None, list[Path]()
+    if error is None:
+        try:
+            result = await job
+            files = await save(screen, music, result, out)
+        except (MusicError, OSError) as trouble:
+            error = trouble
+    tell_of(screen, job, result, error, files)
+    return error
+
+
+async def save(screen: Screen, music: MusicSession, result: Any, out: Path | None) -> list[Path]:
+    """Save the files of a result, if it has any and a folder was named."""
+    if out is None:
+        return []
+    if not isinstance(result, HAVE_FILES):
+        screen.note(f"a {type(result).__name__} has no files to save")
+        return []
+    return await music.download(result, out)
+
+
+def tell_of(
+    screen: Screen, job: Job[Any], result: Any, error: BaseException | None, files: Sequence[Path] = ()
+) -> None:
+    """Print what came of a job: on stdout the result, on stderr what went wrong."""
+    if screen.as_json:
+        screen.row(plain_job(job, result=result, error=error, files=files))
+    elif result is not None:
+        show(screen, result, files)
+    if error is not None:
+        screen.fault(error)
+
+
+def show(screen: Screen, result: Any, files: Sequence[Path] = ()) -> None:
+    """Print a result for people."""
+    screen.say("\n".join((*result_lines(result), *(f"  saved  {safe(path)}" for path in files))))
+
+
+async def see_through(screen: Screen, music: MusicSession, jobs: Sequence[Job[Any]], out: Path | None) -> Exit:
+    """Tell of each job as it ends; returns the exit code for all. Cancelling leaves the jobs alone."""
+    errors: list[BaseException | None] = []
+
+    async def follow(job: Job[Any]) -> None:
+        errors.append(await tell(screen, music, job, out))
+
+    async with anyio.create_task_group() as following:
+        for job in jobs:
+            following.start_soon(follow, job)
+    if len(jobs) == 1:
+        return Exit.DONE if errors[0] is None else exit_of(errors[0])
+    failed = sum(error is not None for error in errors)
+    screen.note(f"{len(jobs) - failed} done, {failed} failed; {sum(job.credits for job in jobs)} credits")
+    return exit_of_all(errors)

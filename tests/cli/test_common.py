@@ -1,0 +1,106 @@
+"""What commands share: options written once, one way to run and to end."""
+
+import inspect
+from typing import Annotated
+
+import attrs
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from aimusic_async.cli.common import (
+    Account,
+    Going,
+    Output,
+    Work,
+    check_folder,
+    finish,
+    need_sandbox,
+    option_parameters,
+    run_on,
+    with_options,
+)
+from aimusic_async.cli.screen import Screen
+from aimusic_async.errors import ConfigurationError, MusicError
+
+from .conftest import rows
+
+
+@attrs.frozen(kw_only=True)
+class Mine(Output):
+    colour: Annotated[str, typer.Option(help="Its colour.")] = "red"
+
+
+def command(work):
+    """A command line with one command, which gets its options and its screen."""
+    app = typer.Typer(add_completion=False)
+
+    @app.command()
+    @with_options
+    def paint(options: Mine, thing: Annotated[str, typer.Argument()], times: int = 1) -> None:
+        """Paint a thing."""
+        finish(options, lambda screen: work(screen, options, thing, times))
+
+    return lambda *words: CliRunner().invoke(app, words)
+
+
+def test_the_options_of_a_class_are_the_commands_own():
+    async def work(screen, options, thing, times):
+        screen.row({"options": attrs.asdict(options), "thing": thing, "times": times})
+        return 7
+
+    paint = command(work)
+    done = paint("door", "--colour", "blue", "--json", "--times", "2")
+    assert done.exit_code == 7
+    (row,) = rows(done.stdout)
+    assert row["options"] == {"as_json": True, "quiet": False, "debug": False, "colour": "blue"}
+    assert (row["thing"], row["times"]) == ("door", 2)
+    help_text = paint("--help").output
+    assert all(words in help_text for words in ("Paint a thing.", "--colour", "Its colour.", "--json", "--quiet"))
+
+
+@pytest.mark.parametrize("options", [Output, Account, Going, Work])
+def test_every_shared_option_is_explained_and_has_a_default(options):
+    for parameter in option_parameters(options):
+        (option,) = parameter.annotation.__metadata__
+        assert option.help.endswith(".")
+        assert parameter.default is not inspect.Parameter.empty
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(ConfigurationError("no"), 2), (MusicError("no"), 1), (OSError("no"), 1), (ZeroDivisionError("no"), 1)],
+)
+def test_an_error_is_a_line_and_a_code(error, code):
+    async def work(screen, options, thing, times):
+        raise error
+
+    done = command(work)("door")
+    assert done.exit_code == code
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert "Traceback" in command(work)("door", "--debug").stderr
+
+
+def test_of_a_group_of_errors_each_is_a_line(capsys):
+    async def work():
+        raise ExceptionGroup("two", [MusicError("one"), ExceptionGroup("more", [ConfigurationError("two")])])
+
+    assert run_on(Screen(), work) == 2
+    assert capsys.readouterr().err == "aimusic: one\naimusic: two\n"
+
+
+def test_a_folder_is_made_and_tried(tmp_path):
+    check_folder(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="cannot write into"):
+        check_folder(tmp_path / "file")
+
+
+def test_a_missing_part_of_the_sandbox_is_named(monkeypatch):
+    import importlib.util
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigurationError, match=r"\(numpy, lameenc, mido, PIL\): pip install"):
+        need_sandbox()
