@@ -43,6 +43,8 @@ if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` tells Python the sa
     from .api.results import Wav as Wav
     from .api.wire import SongEvent as SongEvent
     from .callbacks import WebhookConfig as WebhookConfig
+    from .download import DownloadFailed as DownloadFailed
+    from .download import DownloadProgress as DownloadProgress
     from .errors import ApiError as ApiError
     from .errors import AuthenticationError as AuthenticationError
     from .errors import BudgetExceeded as BudgetExceeded
@@ -110,6 +112,7 @@ else:
         """,
         "api.wire": "SongEvent",
         "callbacks": "WebhookConfig",
+        "download": "DownloadFailed DownloadProgress",
         "errors": """
             ApiError AuthenticationError BudgetExceeded ConfigurationError ContentRejected EndpointRetired
             InsufficientCredits InvalidPayload InvalidRequest InvalidSignature JobCancelled JobError JobFailed

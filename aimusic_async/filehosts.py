@@ -32,7 +32,8 @@ class FileTrouble(Exception):
 
     def __init__(self, reason: str, *, again: bool = False, wait: float | None = None, expired: bool = False) -> None:
         """`again`: it may work later, after `wait` seconds if the host said so. `expired`: not at this address."""
-        self.reason = "".join(char if char.isprintable() else " " for char in reason[:200])  # some of it is the host's
+        # Some of it is the host's own words.
+        self.reason: str = "".join(char if char.isprintable() else " " for char in reason[:200])
         self.again = again
         self.wait = wait
         self.expired = expired

@@ -80,7 +80,8 @@ async def session(app: web.Application) -> AsyncIterator[None]:
     async with app[MUSIC] as music:
         await music.journal.prune()  # what ended a month ago
         for record in await music.journal.jobs(group=""):
-            if record.request and not (record.state == JobState.QUEUED and record.error):  # refused, and told so
+            told = record.state == JobState.CANCELLED or (record.state == JobState.QUEUED and record.error)
+            if record.request and not told:  # what was refused stays so: the caller knows
                 request = from_plain(record.fields())
                 app[JOBS][record.key] = music.submit(request, key=record.key, timeout=TIMEOUT)
         yield

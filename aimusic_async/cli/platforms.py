@@ -51,7 +51,8 @@ class Root(LazyGroup):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        self.names, self.make = _platform_names, _platform
+        self.names: Callable[[], list[str]] = _platform_names
+        self.make: Callable[[str], Any] = _platform
 
     def main(
         self,

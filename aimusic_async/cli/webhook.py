@@ -77,14 +77,14 @@ async def run_listen(host: str, port: int, path: str, *, secret_file: Path | Non
 @contextlib.asynccontextmanager
 async def _silenced() -> AsyncIterator[None]:
     """Keep the log off the terminal: what the door says is on the lines, and aiohttp's is about strangers' bytes."""
-    quiet, loggers = logging.NullHandler(), (logger, logging.getLogger("aiohttp"))
+    loggers = (logger, *(logging.getLogger(f"aiohttp.{name}") for name in ("server", "web", "access")))
     for one in loggers:
-        one.addHandler(quiet)
+        one.disabled = True
     try:
         yield
     finally:
         for one in loggers:
-            one.removeHandler(quiet)
+            one.disabled = False
 
 
 @contextlib.asynccontextmanager

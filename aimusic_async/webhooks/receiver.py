@@ -71,8 +71,7 @@ def aiohttp_handler(
     401 to a wrong or stale signature, 413 to too many bytes, 503 while `music` is not open (the service comes again).
     Cancelling it before the body is read does nothing; after that it does not wait any more.
     """
-    import aiohttp  # noqa: PLC0415 - as below
-    from aiohttp import web  # noqa: PLC0415 - who uses another door, or `parse` alone, loads no web server
+    from aiohttp import http_exceptions, web  # noqa: PLC0415 - who uses another door, or `parse` alone, loads no web server
 
     door = _Door(music, tolerance, limit)
 
@@ -87,7 +86,7 @@ def aiohttp_handler(
             body = await reader.read()
         except web.HTTPRequestEntityTooLarge:
             return answered(door.too_large())
-        except (aiohttp.http_exceptions.HttpProcessingError, web.RequestPayloadError):
+        except (http_exceptions.HttpProcessingError, web.RequestPayloadError):
             return answered(door.unreadable())
         return answered(door.judge(request.rel_url.raw_query_string, request.headers, body))
 

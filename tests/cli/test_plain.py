@@ -19,7 +19,9 @@ from aimusic_async.errors import InvalidRequest
 def test_every_result_is_plain_data_under_the_names_of_its_fields(kind):
     values = {"int": 1, "float": 1.5, "str": "https://x/y"}
     given = {
-        field.name: values.get(str(field.type), ()) for field in attrs.fields(kind) if field.default is attrs.NOTHING
+        field.name: values.get(getattr(field.type, "__name__", str(field.type)), ())
+        for field in attrs.fields(kind)
+        if field.default is attrs.NOTHING
     }
     made = plain(kind(**given, raw={"key": object()}))
     assert list(made) == [field.name for field in attrs.fields(kind) if field.name != "raw"]

@@ -226,6 +226,7 @@ def test_it_ends_quietly_and_strangers_bytes_leave_no_trace(sent):
             with socket.create_connection(("127.0.0.1", port)) as connection:
                 connection.sendall(raw)
                 connection.recv(100)
+        assert "malformed" in process.stdout.readline()  # the one that was a whole request
         assert posted(url, *delivery()) == 200
         assert "accepted" in process.stdout.readline()  # at once, into a pipe too
         process.send_signal(sent)
