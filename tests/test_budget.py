@@ -193,3 +193,48 @@ async def test_with_a_journal_the_next_run_sends_what_was_held_back(song):
                     group.submit(song(title=str(number)), key=f"track-{number}")
             assert len(box.books.taken()) == made
     assert len(group.results()) == 5
+
+
+@pytest.mark.looptime
+async def test_a_new_job_in_front_of_old_ones_does_not_spend_their_credits_again(song):
+    journal = MemoryJournal()
+    async with Sandbox() as box:
+        for keys in (["a", "b", "c"], ["new", "a", "b", "c"]):
+            async with (
+                MusicSession.sandbox(box, journal=journal) as music,
+                music.group("album", budget=3 * COST, on_failure="keep") as group,
+            ):
+                for key in keys:
+                    group.submit(song(title=key), key=key)
+        assert [job.key for job in group.failures()] == ["new"]
+        assert box.books.charged == 3 * COST
+
+
+@pytest.mark.looptime
+async def test_two_processes_with_one_budget_spend_it_once(song):
+    journal = MemoryJournal()
+
+    async def run(music):
+        async with music.group("album", budget=3 * COST, on_failure="keep") as group:
+            for key in "abcdef":
+                group.submit(song(title=key), key=key)
+
+    async with (
+        Sandbox(Options(count="posts", period=0.1)) as box,
+        MusicSession.sandbox(box, journal=journal) as here,
+        MusicSession.sandbox(box, journal=journal) as there,
+    ):
+        await asyncio.gather(run(here), run(there))
+        assert box.books.charged == 3 * COST
+
+
+@pytest.mark.looptime
+async def test_held_submits_are_tried_again_after_a_while(song, fake):
+    short = (403, {"type": "forbidden", "error": "Insufficient credits"})
+    fake.script("/sonic/create", {"task_id": "t1"}, short, {"task_id": "t2"})
+    fake.script("/sonic/task/t1", {"code": 200, "data": [{"clip_id": "c1", "state": "running"}] * 2})
+    fake.script("/sonic/task/t2", {"code": 200, "data": [{"clip_id": "c2", "state": "succeeded"}] * 2})
+    async with MusicSession("sk", fake.url) as music:
+        music.submit(song(title="1"))  # runs on and on
+        await music.submit(song(title="2"))
+        assert len(fake.times("/sonic/create")) == 3

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sqlite3
 
+import attrs
 import pytest
 from aiohttp import web
 
@@ -460,3 +461,132 @@ async def test_a_journal_that_cannot_be_opened_is_an_error_before_anything_is_se
 
 def test_a_request_in_the_journal_reads_as_json(song):
     assert json.loads(as_text(to_plain(song(title="é"))))["title"] == "é"
+
+
+# --- journals that fail ----------------------------------------------------------------------------------------------
+
+
+class Failing(MemoryJournal):
+    """A journal that raises `error`, or hangs, at one kind of step for as long as it is told to."""
+
+    error = None
+    at = ()
+    hangs = False
+
+    async def apply(self, steps):
+        if any(type(step).__name__ in self.at for step in steps):
+            if self.hangs:
+                await asyncio.Event().wait()
+            raise self.error
+        return await super().apply(steps)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("lost", ["Refused", "Accepted", "Finished", "Released"])
+async def test_what_happened_is_written_down_once_the_journal_works_again(fake, song, lost):
+    journal = Failing(clock=now)
+    journal.error, journal.at = JournalError("the disk is full"), (lost,)
+    fake.script("/sonic/create", (429, {"type": "rate_limit"}, {"Retry-After": "1"}), {"task_id": "t1"})
+    fake.script("/sonic/task/t1", {"code": 200, "data": [{"clip_id": "c1", "state": "succeeded"}] * 2})
+    async with quick(fake.url, journal=journal) as music:
+        job = music.submit(song(), key="one")
+        await asyncio.sleep(5)
+        if lost == "Released":
+            job.cancel()
+        await asyncio.sleep(60)
+        journal.at = ()
+        await asyncio.sleep(30)
+        again = music.submit(song(), key="one")
+        made = await again
+        record = await music.journal.job("one")
+    assert (record.state, record.task_id, made.clips[0].clip_id) == (JobState.SUCCEEDED, "t1", "c1")
+    assert len(fake.times("/sonic/create")) <= 2 + (lost == "Refused")
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("step", ["Enter", "Begin", "Accepted"])
+async def test_a_journal_that_hangs_does_not_hold_the_session(fake, song, step, caplog):
+    journal = Failing(clock=now)
+    journal.at, journal.hangs = (step,), True
+    fake.script("/sonic/create", {"task_id": "t1"})
+    fake.script("/sonic/task/t1", {"code": 200, "data": [{"clip_id": "c1", "state": "running"}] * 2})
+    async with asyncio.timeout(120):
+        async with quick(fake.url, journal=journal) as music:
+            music.submit(song(), key="one")
+            await asyncio.sleep(5)
+    assert "the journal does not answer" in caplog.text
+    assert ("t1" in caplog.text) == (step == "Accepted")
+
+
+@pytest.mark.looptime
+async def test_whatever_a_journal_of_the_user_s_own_raises_costs_its_own_job_alone(fake, song):
+    journal = Failing(clock=now)
+
+    async def slowly(_request):
+        await asyncio.sleep(20)
+        return web.json_response({"task_id": "t1"})
+
+    fake.script("/sonic/create", slowly)
+    fake.script("/sonic/task/t1", {"code": 200, "data": [{"clip_id": "c1", "state": "succeeded"}] * 2})
+    async with quick(fake.url, journal=journal) as music:
+        first = music.submit(song(), key="one")
+        await asyncio.sleep(1)
+        journal.error, journal.at = OSError("connection reset"), ("Enter",)
+        with pytest.raises(JournalError, match="connection reset"):
+            await music.submit(song(), key="two")
+        journal.at = ()
+        assert (await first).clips
+
+
+@pytest.mark.looptime
+async def test_what_cannot_be_asked_for_ever_is_not_left_as_being_sent(fake, journal):
+    fake.script("/sonic/wav", {"code": 200, "type": "not_ready"})
+    request = sonic.GetWav(clip_id="5b0f7d1e-0000-4000-8000-000000000000")
+    async with quick(fake.url, journal=journal) as music:
+        with pytest.raises(JobTimeout, match="still not ready"):
+            await music.submit(request, key="wav")
+        assert (await music.journal.job("wav")).state is JobState.QUEUED
+        fake.script("/sonic/wav", {"code": 200, "data": {"wav_url": "http://x"}})
+        assert (await music.submit(request, key="wav")).wav_url == "http://x"
+
+
+@pytest.mark.looptime
+async def test_what_is_to_be_sent_anew_is_sent_anew_once_whoever_asks(fake, journal, song):
+    async def hang_up(request):
+        request.transport.abort()
+        return {}
+
+    fake.script("/sonic/create", hang_up)
+    async with quick(fake.url, journal=journal) as music:
+        await music.submit(song(), key="one").wait()
+    async with quick(fake.url, journal=journal) as here, quick(fake.url, journal=journal) as there:
+        asked = (here, here, there)
+        await asyncio.gather(*(music.submit(song(), key="one", resend_unknown=True).wait() for music in asked))
+    assert len(fake.asked) == 2
+
+
+@pytest.mark.looptime
+async def test_an_attached_task_under_the_key_of_another_is_a_conflict(fake, journal, song):
+    fake.script("/sonic/create", {"task_id": "t0"})
+    fake.script("/sonic/task/t0", {"code": 200, "data": [{"clip_id": "c0", "state": "succeeded"}] * 2})
+    async with quick(fake.url, journal=journal) as music:
+        await music.submit(song(), key="one")
+        with pytest.raises(KeyConflict, match="task t1"):
+            await music.attach(sonic.CreateMusic, "t1", key="one")
+
+
+@pytest.mark.looptime
+async def test_what_another_version_wrote_is_left_and_the_rest_resumed(fake, song, caplog):
+    journal = MemoryJournal(clock=now)
+    fake.script("/sonic/create", {"task_id": "t1"})
+    fake.script("/sonic/task/t1", {"code": 200, "data": [{"clip_id": "c1", "state": "running"}] * 2})
+    async with quick(fake.url, journal=journal) as music:
+        for key in ("strange", "usual"):
+            await music.submit(song(title=key), key=key).accepted()
+    (strange,) = (record for record in journal._records.values() if record.key == "strange")
+    journal._records[strange.id] = attrs.evolve(strange, operation="sonic.hum", request='{"op":"sonic.hum"}')
+    await journal.save(strange.account, "durations", "{no json")
+    async with quick(fake.url, journal=journal) as music:
+        assert [job.key for job in await music.resume()] == ["usual"]
+    assert "strange cannot be resumed" in caplog.text
+    assert "durations cannot be read" in caplog.text

@@ -43,9 +43,10 @@ class Purse:
             return None
         promised = [budget for budget, _ in self._promises.get(job, ())]
         budgets = [one for one in (self._budget, group) if one is not None and not any(one is had for had in promised)]
-        for budget in budgets:
-            if not budget.fits(cost):
-                left = budget.limit - budget.promised
+        # A job that was followed is counted already, whoever was to pay for it.
+        for budget, more in [*((one, cost) for one in budgets), *((one, 0) for one in promised)]:
+            if not budget.fits(more):
+                left = max(budget.limit - budget.promised, 0)
                 reason = f"would exceed the budget: it costs {cost} credits, {left} of {budget.limit} are left"
                 return BudgetExceeded(job, reason)
         for budget in budgets:
