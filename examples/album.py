@@ -10,7 +10,7 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from aimusic_async import ConfigurationError, JobFailed, MusicSession, sonic
+from aimusic_async import ConfigurationError, JobFailed, MusicSession, run, sonic
 
 THEMES = ("rain on a tin roof", "the last tram home", "a letter from the sea")
 
@@ -43,4 +43,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    try:
+        run(main())
+    except KeyboardInterrupt:
+        print("stopped")

@@ -52,7 +52,9 @@ def main() -> None:
     except ConfigurationError as error:
         parser.error(str(error))
     except KeyboardInterrupt:
-        print("stopped; run it again to go on")
+        raise SystemExit(
+            "stopped; run it again to go on" if arguments.real else "stopped; its sandbox is gone"
+        ) from None
 
 
 if __name__ == "__main__":

@@ -52,7 +52,8 @@ def main() -> None:
     except ConfigurationError as error:
         parser.error(str(error))
     except KeyboardInterrupt:
-        print("stopped; run it again to go on")
+        print("stopped; run it again to go on" if arguments.real else "stopped; its sandbox, and all in it, is gone")
+        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

@@ -168,6 +168,7 @@ def test_the_journal_is_this_users_alone(service, home):
     assert path.parent.stat().st_mode & 0o077 == 0
     with sqlite3.connect(path) as db:
         assert "sandbox-key" not in "".join(db.iterdump())
+    db.close()
 
 
 # --- attaching and fetching ----------------------------------------------------------------------------------------
