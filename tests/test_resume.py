@@ -17,6 +17,7 @@ from aimusic_async import (
     JournalError,
     KeyConflict,
     MusicSession,
+    NotFound,
     Settings,
     SubmissionUnknown,
     TokenBucket,
@@ -192,6 +193,21 @@ async def test_a_key_with_another_request_is_an_error_that_shows_both(journal, s
         assert "Song 0" in str(error)
         assert "Another" in str(error)
         assert len(box.books.taken()) == 1
+
+
+@pytest.mark.looptime
+async def test_a_task_that_the_service_knows_no_more_is_given_up_by_hand_and_made_anew(fake, journal, song):
+    fake.script("/sonic/create", {"task_id": "t1"}, {"task_id": "t2"})
+    fake.script("/sonic/task/t1", (404, {"type": "not_found", "error": "task not found"}))
+    fake.script("/sonic/task/t2", {"code": 200, "data": [{"clip_id": "c2", "state": "succeeded"}] * 2})
+    async with quick(fake.url, journal=journal) as music:
+        with pytest.raises(NotFound):
+            await music.submit(song(), key="one")
+        settled = await music.journal.settle("one")
+        assert (settled.state, settled.credits, settled.task_id) == (JobState.FAILED, 10, "t1")
+        made = await music.submit(song(), key="one", resend_failed=True)
+        record = await music.journal.job("one")
+    assert (made.clips[0].clip_id, record.task_id, record.credits) == ("c2", "t2", 20)
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------

@@ -154,7 +154,10 @@ def settle(
         str | None, typer.Option(metavar="ID", help="The service took it, and this is its task there.")
     ] = None,
     not_taken: Annotated[
-        bool, typer.Option("--not-taken", help="The service did not take it: it is sent when it is resumed.")
+        bool,
+        typer.Option(
+            "--not-taken", help="The service does not have it (any more): it is sent when it is resumed, or anew."
+        ),
     ] = False,
 ) -> None:
     """Say what became of a job whose answer was lost, after you looked at the service's dashboard. Sends nothing."""
@@ -172,8 +175,11 @@ def settle(
             from .show import safe  # noqa: PLC0415 - as above
 
             screen.say(f"{safe(record.key)} is {record.state}")
-        goes_on = "waits for what comes" if task_id else "sends it, which costs credits"
-        screen.note(f"`aimusic resume` {goes_on}")
+        if record.state is JobState.FAILED:
+            screen.note("its task is given up; submit it again with --resend-failed, which costs credits")
+        else:
+            goes_on = "waits for what comes" if task_id else "sends it, which costs credits"
+            screen.note(f"`aimusic resume` {goes_on}")
         return Exit.DONE
 
     finish(options, work)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from ..errors import ConfigurationError
 from ..events import JobState
-from .journal import Accepted, JobJournal, JobRecord, Refused, Step
+from .journal import Accepted, Finished, JobJournal, JobRecord, Refused, Step
 
 
 class AccountJournal:
@@ -46,8 +46,10 @@ class AccountJournal:
         """Say what became of an `unknown` job, after you looked at the service's dashboard.
 
         `task_id`: the service has it under this id; it is watched when it is submitted again, at no cost. None: the
-        service did not take it; it is sent when it is submitted again. Returns its record. Raises `ConfigurationError`
-        when the journal has no job of that key, or knows what became of it.
+        service did not take it; it is sent when it is submitted again. A `submitted` job whose task the service knows
+        no more can be settled without a `task_id`: it has failed then, its credits count as spent, and it is made anew
+        with `resend_failed=True`. Returns its record. Raises `ConfigurationError` when the journal has no job of that
+        key, or knows what became of it.
         """
         record = await self.job(key, group=group)
         step: Step | None = None
@@ -56,9 +58,14 @@ class AccountJournal:
                 step = Accepted(record.id, task_id)
             else:
                 step = Refused(record.id, "", "settled by hand: it was not taken", left=True)
+        elif record is not None and record.state is JobState.SUBMITTED and task_id is None:
+            gone = "settled by hand: the service knows its task no more"
+            step = Finished(record.id, None, gone, refunded=False, task_id=record.task_id)
         (outcome,) = await self._journal.apply([step]) if step is not None else (None,)
         if outcome is None or not outcome.changed or outcome.record is None:
-            raise ConfigurationError(f"the journal has no unknown job with the key {key!r} in the group {group!r}")
+            raise ConfigurationError(
+                f"the journal has no unknown job with the key {key!r} in the group {group!r}, nor one to give up"
+            )
         return outcome.record
 
     async def prune(self, older_than: timedelta | float = timedelta(days=30)) -> int:
