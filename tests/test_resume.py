@@ -26,7 +26,7 @@ from aimusic_async import (
     sonic,
     to_plain,
 )
-from aimusic_async.jobs.journal import as_text
+from aimusic_async.jobs.journal import Enter, as_text
 from aimusic_async.jobs.memory_journal import MemoryJournal
 from aimusic_async.sandbox import Options, Sandbox
 
@@ -552,6 +552,26 @@ async def test_whatever_a_journal_of_the_user_s_own_raises_costs_its_own_job_alo
             await music.submit(song(), key="two")
         journal.at = ()
         assert (await first).clips
+
+
+@pytest.mark.looptime
+async def test_one_step_that_no_journal_takes_does_not_take_the_others_along(fake, song, caplog):
+    class Picky(MemoryJournal):
+        async def apply(self, steps):
+            if any(isinstance(step, Enter) and step.record.key == "poison" for step in steps):
+                raise ValueError("cannot be spelled")
+            return await super().apply(steps)
+
+    fake.script("/sonic/create", *({"task_id": f"t{number}"} for number in range(4)))
+    for number in range(4):
+        done = {"code": 200, "data": [{"clip_id": f"c{number}", "state": "succeeded"}] * 2}
+        fake.script(f"/sonic/task/t{number}", done)
+    async with quick(fake.url, journal=Picky(clock=now)) as music:
+        jobs = [music.submit(song(title=key), key=key) for key in ("a", "b", "poison", "c", "d")]
+        await asyncio.gather(*(job.wait() for job in jobs))
+        assert [job.state for job in jobs].count(JobState.SUCCEEDED) == 4
+        assert isinstance(jobs[2].exception(), JournalError)
+        assert {record.state for record in await music.journal.jobs()} == {JobState.SUCCEEDED}
 
 
 @pytest.mark.looptime

@@ -31,7 +31,7 @@ _HINTS: Mapping[type[BaseException], str] = {
     AuthenticationError: "`aimusic config` tells where the key comes from",
     InsufficientCredits: "`aimusic credits` tells what is left",
     SubscriptionRequired: "take one on the service's site",
-    JournalError: "--journal names another file",
+    JournalError: "see --journal",
 }
 _LOOKED = "then `aimusic settle` it, with --task-id ID or --not-taken"
 _OWN_SANDBOX = (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection
 from itertools import islice
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import anyio
 import attrs
@@ -45,6 +45,7 @@ from .journal import (
     as_text,
     record_id,
 )
+from .line import AT_ONCE, Line, as_journal_error
 from .owner import owner_name
 from .schedule import Schedule
 
@@ -53,8 +54,6 @@ LEASE = 200.0
 _HEARTBEAT = 15.0
 _LOOK_AGAIN = 1.0
 """Seconds between two looks at jobs that another process works on. They cost no token."""
-_AT_ONCE = 500
-"""Steps that are handed over together: enough to share a sync, few enough to leave the loop to others."""
 _LEARNED = "durations"
 _SAVE_AFTER = 10
 """Finished jobs after which what was learned is saved."""
@@ -63,15 +62,12 @@ _FLUSH_WITHIN = 10.0
 
 _ANSWER_WITHIN = 15.0
 """Seconds after which a job does not wait for the journal any more: longer than that waits for a locked file."""
-_TRY_AGAIN = 1.0
 _NOT_TAKEN = frozenset({JobState.FAILED, JobState.CANCELLED, JobState.DETACHED})
 _TOLD = frozenset({JobState.QUEUED, JobState.SUBMITTED, JobState.SUCCEEDED, JobState.FAILED})
 _OF_THE_ACCOUNT = (AuthenticationError, InsufficientCredits, SubscriptionRequired, RateLimited, ServerError)
 _OVERLAP = 1.0
 """Seconds that are looked at once more: what was written at the same time may not have been seen."""
 _SETTLED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.UNKNOWN})
-
-Then: TypeAlias = Callable[[Outcome | JournalError], None]
 
 
 class Workbench(Protocol):
@@ -109,12 +105,9 @@ class Keeper:
         self._journal = journal
         self._bench = bench
         self._schedule = schedule  # what it learned is kept, too
-        self._line: deque[tuple[Step, Then | None]] = deque()
-        self._news = asyncio.Event()
-        self._quiet = asyncio.Event()  # set while nothing is to be written
-        self._quiet.set()
-        self._ended: JournalError | None = None
+        self._line = Line(journal)
         self._attached: deque[Job[Any]] = deque()  # to be looked up
+        self._news = asyncio.Event()  # of those
         self._ids: dict[Job[Any], str] = {}  # the records of the jobs that have not ended
         self._former: dict[Job[Any], str] = {}  # tasks of earlier attempts, of jobs that had any
         self._begun: dict[Job[Any], int] = {}  # written down as about to be sent, for the how manieth time
@@ -123,7 +116,6 @@ class Keeper:
         self.others_tell: bool = False
         """Whether other processes may learn, by webhooks, what becomes of the jobs of this one."""
         self._heard: float | None = None  # by when, on the journal's clock, what others told is known
-        self._outage = False
         self._finished = 0  # since what was learned was saved last
 
     # --- opening and closing -----------------------------------------------------------------------------------------
@@ -139,16 +131,11 @@ class Keeper:
 
     async def run(self) -> None:
         """Write down what comes, until cancelled."""
-        try:
-            async with anyio.create_task_group() as work:
-                work.start_soon(self._write)
-                work.start_soon(self._every, _LOOK_AGAIN, self._look_again)
-                work.start_soon(self._every, _HEARTBEAT, self._beat)
-        finally:
-            self._ended = JournalError("the session has ended; nothing more is written down")
-            _answer(self._line, self._ended)
-            self._line.clear()
-            self._quiet.set()
+        async with anyio.create_task_group() as work:
+            work.start_soon(self._line.write)
+            work.start_soon(self._look_up)
+            work.start_soon(self._every, _LOOK_AGAIN, self._look_again)
+            work.start_soon(self._every, _HEARTBEAT, self._beat)
 
     async def close(self) -> None:
         """Write down what is in the line, and leave the open records to others. Call it while `run` runs."""
@@ -159,19 +146,15 @@ class Keeper:
                 await self._journal.lease(self.owner, 0)
             except Exception as error:  # noqa: BLE001 - a journal of the user's own may raise anything
                 logger.warning("the journal could not be closed well: %r", error)
-        if limit.cancelled_caught or self._line:
-            logger.error(
-                "the journal does not answer: %d steps are not written down: %s", len(self._line), self._untold()
-            )
-
-    def _untold(self) -> str:
-        """Tell what must not be forgotten of the steps that could not be written down: the tasks that were paid for."""
-        tasks = [step.task_id for step, _ in self._line if isinstance(step, Accepted)]
-        return ", ".join(tasks) or "none of them is a new task id"
+        if limit.cancelled_caught or self._line.steps():
+            steps = self._line.steps()
+            # What must not be forgotten of them are the tasks that were paid for.
+            tasks = ", ".join(step.task_id for step in steps if isinstance(step, Accepted)) or "no new task among them"
+            logger.error("the journal does not answer: %d steps are not written down: %s", len(steps), tasks)
 
     async def written(self) -> None:
         """Wait until everything that happened so far is written down, or could not be."""
-        await self._quiet.wait()
+        await self._line.written()
 
     # --- what happens to jobs ----------------------------------------------------------------------------------------
 
@@ -191,12 +174,19 @@ class Keeper:
         self._attached.append(job)
         self._news.set()
 
+    async def _look_up(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._attached:
+                await self._attach(self._attached.popleft())
+
     async def _attach(self, job: Job[Any]) -> None:
         try:
             found = await self._journal.find(self.account, task_id=job.task_id, limit=1)
         except Exception as error:  # noqa: BLE001 - a journal of the user's own may raise anything
             if not job.done():
-                job._fail(_as_journal_error(error))
+                job._fail(as_journal_error(error))
             return
         if job.done():
             return
@@ -232,7 +222,7 @@ class Keeper:
         outcome, why = None, f"the journal did not answer within {_ANSWER_WITHIN:g} seconds"
         with anyio.move_on_after(_ANSWER_WITHIN):
             try:
-                outcome = await self._put_and_wait(Begin(job_id, self.owner))
+                outcome = await self._line.put_and_wait(Begin(job_id, self.owner))
                 why = "its record is gone from the journal; submit it again"
             except JournalError as error:
                 why = str(error)
@@ -242,7 +232,7 @@ class Keeper:
             elif self._working.pop(job_id, None) is job:
                 self.resume(job, outcome.record)
             return outcome.changed
-        self._put(Refused(job_id, self.owner, f"not sent: {why}"))  # it may have been carried out, or still be
+        self._line.put(Refused(job_id, self.owner, f"not sent: {why}"))  # it may have been carried out, or still be
         raise JournalError(f"{job.key} was not sent: {why}")
 
     async def accepted(self, job: Job[Any], task_id: str) -> None:
@@ -253,10 +243,10 @@ class Keeper:
         step = Accepted(self._ids[job], task_id, self.owner)
         with anyio.move_on_after(_ANSWER_WITHIN) as limit:
             try:
-                outcome = await self._put_and_wait(step)
+                outcome = await self._line.put_and_wait(step)
             except JournalError as error:
                 logger.error("%s: its task id %s could not be written down yet: %s", job.key, task_id, error)
-                self._put(step)
+                self._line.put(step)
                 return
             if outcome.record is not None and outcome.record.task_id != task_id:
                 logger.error("%s is task %s, and was task %s before", job.key, task_id, outcome.record.task_id)
@@ -268,26 +258,26 @@ class Keeper:
         if job not in self._ids:
             return
         self._begun.pop(job, None)
-        self._put(Doubted(self._ids[job], self.owner, _writable(reason)))
+        self._line.put(Doubted(self._ids[job], self.owner, _writable(reason)))
 
     def taken(self, job: Job[Any], task_id: str) -> None:
         """Note the task id of a job that was in doubt."""
-        self._put(Accepted(self._ids[job], task_id, self.owner))
+        self._line.put(Accepted(self._ids[job], task_id, self.owner))
 
     def told(self, job_id: str, task_id: str, answer: str | None = None, failure: Progress[Any] | None = None) -> None:
         """Note what the service said of a job that nobody here works on; with an `answer` it has ended."""
         if answer is None:
-            self._put(Accepted(job_id, task_id))
+            self._line.put(Accepted(job_id, task_id))
         elif failure is None:
-            self._put(Finished(job_id, answer, task_id=task_id))
+            self._line.put(Finished(job_id, answer, task_id=task_id))
         else:
-            self._put(Finished(job_id, answer, failure.reason, failure.refunded, task_id=task_id))
+            self._line.put(Finished(job_id, answer, failure.reason, failure.refunded, task_id=task_id))
 
     def sent_back(self, job: Job[Any], reason: str) -> None:
         """Note that a job that was begun was surely not taken, and waits again."""
         attempt = self._begun.pop(job, None)
         if job_id := self._ids.get(job):
-            self._put(Refused(job_id, self.owner, _writable(reason), attempt=attempt))
+            self._line.put(Refused(job_id, self.owner, _writable(reason), attempt=attempt))
 
     def ended(self, job: Job[Any]) -> None:
         """Note how a job ended; one that was left may be gone on with by others."""
@@ -296,7 +286,7 @@ class Keeper:
         if self._working.get(job_id) is job:
             if job in self._begun and job.state in _NOT_TAKEN:
                 self.sent_back(job, str(job.exception()))
-            self._put(self._last_step(job, job_id))
+            self._line.put(self._last_step(job, job_id))
             self._finished += job.state is JobState.SUCCEEDED
         self._forget(job)
 
@@ -324,7 +314,7 @@ class Keeper:
         other = self._working.setdefault(step.id, job)
         self._elsewhere.pop(job, None)
         if other is job:
-            self._put(step, lambda outcome: self._entered(job, step, outcome))
+            self._line.put(step, lambda outcome: self._entered(job, step, outcome))
         elif None not in (job.request, other.request) and job.request != other.request:
             self._conflict(job, step, as_text(to_plain(other.request)) if other.request is not None else "")
         else:
@@ -332,7 +322,7 @@ class Keeper:
 
     def _entered(self, job: Job[Any], step: Enter, outcome: Outcome | JournalError) -> None:
         if isinstance(outcome, JournalError):
-            self._put(Released(step.id, self.owner))  # it may have been carried out all the same
+            self._line.put(Released(step.id, self.owner))  # it may have been carried out all the same
             if not job.done():
                 self._forget(job)
                 job._fail(outcome)
@@ -389,7 +379,7 @@ class Keeper:
         )
 
     async def _look_again(self) -> None:
-        for job, step in tuple(islice(self._elsewhere.items(), _AT_ONCE)):  # who is looked at goes to the end
+        for job, step in tuple(islice(self._elsewhere.items(), AT_ONCE)):  # who is looked at goes to the end
             self._enter(job, step)
         if self._finished >= _SAVE_AFTER:
             await self._save_learned()
@@ -429,76 +419,7 @@ class Keeper:
             except Exception as error:  # noqa: BLE001 - a journal of the user's own may raise anything
                 logger.warning("the journal does not answer: %r", error)
 
-    # --- writing -----------------------------------------------------------------------------------------------------
-
-    def _put(self, step: Step, then: Then | None = None) -> None:
-        if self._ended is not None:
-            _answer([(step, then)], self._ended)
-            return
-        self._line.append((step, then))
-        self._quiet.clear()
-        self._news.set()
-
-    async def _put_and_wait(self, step: Step) -> Outcome:
-        done: asyncio.Future[Outcome | JournalError] = asyncio.get_running_loop().create_future()
-        self._put(step, lambda outcome: None if done.done() else done.set_result(outcome))
-        outcome = await done
-        if isinstance(outcome, JournalError):
-            raise outcome
-        return outcome
-
-    async def _write(self) -> None:
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            while self._attached:
-                await self._attach(self._attached.popleft())
-            while self._line:
-                await self._write_together([self._line.popleft() for _ in range(min(len(self._line), _AT_ONCE))])
-            self._quiet.set()
-
-    async def _write_together(self, batch: list[tuple[Step, Then | None]]) -> None:
-        """Hand steps to the journal. Who waits for one that failed is told; what merely happened is tried again."""
-        try:
-            outcomes = await self._journal.apply([step for step, _ in batch])
-        except JournalError as error:
-            if not self._outage:
-                logger.warning("%s", error)
-            self._outage = True  # told once, until it works again
-            self._line.extendleft((step, None) for step, then in reversed(batch) if then is None)
-            _answer(batch, error)
-            await anyio.sleep(_TRY_AGAIN)
-        except Exception as error:  # noqa: BLE001 - a journal of the user's own may raise anything
-            if len(batch) > 1:
-                for one in batch:  # one of them is at fault; the others are not to suffer for it
-                    await self._write_together([one])
-                return
-            logger.error("%r cannot be written down: %r", batch[0][0], error)
-            _answer(batch, _as_journal_error(error))
-        except BaseException:
-            _answer(batch, JournalError("the session ended meanwhile"))
-            raise
-        else:
-            self._outage = False
-            for (_, then), outcome in zip(batch, outcomes, strict=True):
-                if then is not None:
-                    then(outcome)
-
-
-def _answer(batch: Iterable[tuple[Step, Then | None]], failure: JournalError) -> None:
-    for _, then in batch:
-        if then is not None:
-            then(failure)
-
 
 def _writable(text: str) -> str:
     """Return a text without half characters, which an answer may hold and no file takes."""
     return text.encode(errors="replace").decode()
-
-
-def _as_journal_error(error: Exception) -> JournalError:
-    if isinstance(error, JournalError):
-        return error
-    failure = JournalError(f"the journal failed: {error!r}")
-    failure.__cause__ = error
-    return failure

@@ -124,7 +124,7 @@ def test_a_journal_that_is_none_is_one_line(service, tmp_path):
     (tmp_path / "jobs.db").write_text("this is no database, whatever its name says\n" * 99)
     done = make("one", "--journal", tmp_path / "jobs.db")
     assert done.exit_code == 1
-    assert "--journal names another file" in done.stderr
+    assert "see --journal" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -50,7 +50,7 @@ def test_what_the_library_logs_is_a_line(capsys, quiet, expected):
 
 def test_errors_are_told_in_words_and_with_what_to_do(capsys):
     Screen().fault(JournalError("the disk is full"))
-    assert capsys.readouterr().err == "aimusic: the disk is full; --journal names another file\n"
+    assert capsys.readouterr().err == "aimusic: the disk is full; see --journal\n"
     assert told(MusicError("words")) == "words"
     assert told(FileNotFoundError(2, "No such file", "x.txt")) == "No such file: x.txt"
     assert told(KeyError("x")) == "unexpected KeyError: 'x' (--debug shows where)"
