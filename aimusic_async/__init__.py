@@ -43,8 +43,6 @@ if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` tells Python the sa
     from .api.results import Wav as Wav
     from .api.wire import SongEvent as SongEvent
     from .callbacks import WebhookConfig as WebhookConfig
-    from .download import DownloadFailed as DownloadFailed
-    from .download import DownloadProgress as DownloadProgress
     from .errors import ApiError as ApiError
     from .errors import AuthenticationError as AuthenticationError
     from .errors import BudgetExceeded as BudgetExceeded
@@ -86,20 +84,22 @@ if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` tells Python the sa
     from .events import Stats as Stats
     from .events import Verdict as Verdict
     from .events import WebhookReceived as WebhookReceived
-    from .jobs.account_journal import AccountJournal as AccountJournal
+    from .files.download import DownloadFailed as DownloadFailed
+    from .files.download import DownloadProgress as DownloadProgress
     from .jobs.group import JobGroup as JobGroup
     from .jobs.job import Job as Job
-    from .jobs.journal import JobJournal as JobJournal
-    from .jobs.journal import JobRecord as JobRecord
-    from .jobs.memory_journal import MemoryJournal as MemoryJournal
-    from .jobs.sqlite_journal import SqliteJournal as SqliteJournal
+    from .journal.account import AccountJournal as AccountJournal
+    from .journal.memory import MemoryJournal as MemoryJournal
+    from .journal.protocol import JobJournal as JobJournal
+    from .journal.record import JobRecord as JobRecord
+    from .journal.sqlite import SqliteJournal as SqliteJournal
+    from .limiting.bucket import RateLimiter as RateLimiter
+    from .limiting.bucket import Token as Token
+    from .limiting.bucket import TokenBucket as TokenBucket
+    from .limiting.shared import SharedTokenBucket as SharedTokenBucket
     from .running import run as run
     from .session import MusicSession as MusicSession
     from .settings import Settings as Settings
-    from .transport.limiter import RateLimiter as RateLimiter
-    from .transport.limiter import Token as Token
-    from .transport.limiter import TokenBucket as TokenBucket
-    from .transport.shared_limiter import SharedTokenBucket as SharedTokenBucket
 else:
     _NAMES = {
         "api": "account lyrics models nuro producer riffusion sonic",
@@ -112,7 +112,7 @@ else:
         """,
         "api.wire": "SongEvent",
         "callbacks": "WebhookConfig",
-        "download": "DownloadFailed DownloadProgress",
+        "files.download": "DownloadFailed DownloadProgress",
         "errors": """
             ApiError AuthenticationError BudgetExceeded ConfigurationError ContentRejected EndpointRetired
             InsufficientCredits InvalidPayload InvalidRequest InvalidSignature JobCancelled JobError JobFailed
@@ -123,17 +123,18 @@ else:
             CreditsShort Event Events JobChanged JobState JobStreaming Purpose RefusedRepeatedly RequestAnswered
             RequestRefused RequestSent Stats Verdict WebhookReceived
         """,
-        "jobs.account_journal": "AccountJournal",
+        "journal.account": "AccountJournal",
         "jobs.group": "JobGroup",
         "jobs.job": "Job",
-        "jobs.journal": "JobJournal JobRecord",
-        "jobs.memory_journal": "MemoryJournal",
-        "jobs.sqlite_journal": "SqliteJournal",
+        "journal.protocol": "JobJournal",
+        "journal.record": "JobRecord",
+        "journal.memory": "MemoryJournal",
+        "journal.sqlite": "SqliteJournal",
         "running": "run",
         "session": "MusicSession",
         "settings": "Settings",
-        "transport.limiter": "RateLimiter Token TokenBucket",
-        "transport.shared_limiter": "SharedTokenBucket",
+        "limiting.bucket": "RateLimiter Token TokenBucket",
+        "limiting.shared": "SharedTokenBucket",
         "webhooks": "webhooks",
     }
     _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}

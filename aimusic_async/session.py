@@ -20,23 +20,24 @@ import anyio
 from .api.request import Answer, Request
 from .api.results import Credits
 from .callbacks import WebhookConfig
+from .clock import Clock
 from .errors import ConfigurationError, InvalidRequest, MusicError
 from .events import Events, JobState, Stats, logger
-from .jobs.account_journal import AccountJournal
 from .jobs.budget import Budget
-from .jobs.clock import Clock
 from .jobs.dispatcher import Dispatcher
 from .jobs.group import JobGroup, OnFailure, to_resend
 from .jobs.intake import Order
 from .jobs.job import Job, tell_left
-from .jobs.journal import OPEN, JobJournal, account_name
+from .journal.account import AccountJournal
+from .journal.protocol import JobJournal
+from .journal.record import OPEN, account_name
+from .limiting.bucket import STANDARD_RATE, RateLimiter, TokenBucket
 from .settings import Settings, check_positive, is_loopback, scheme_and_host
 from .transport.http import HttpTransport
-from .transport.limiter import STANDARD_RATE, RateLimiter, TokenBucket
 
 if TYPE_CHECKING:
-    from .download import DownloadProgress, Format, Saveable
-    from .filehosts import FileHosts
+    from .files.download import DownloadProgress, Format, Saveable
+    from .files.hosts import FileHosts
     from .methods import Lyrics, Nuro, Producer, Riffusion, Sonic
     from .sandbox import Sandbox
     from .webhooks import WebhookEvent
@@ -171,8 +172,8 @@ class MusicSession:
         if not isinstance(self._given_journal, str | os.PathLike):
             self._journal = self._given_journal
             return None
-        from .jobs.sqlite_journal import SqliteJournal  # noqa: PLC0415 - who needs no journal loads no SQLite
-        from .transport.shared_limiter import SharedTokenBucket  # noqa: PLC0415 - as above
+        from .journal.sqlite import SqliteJournal  # noqa: PLC0415 - who needs no journal loads no SQLite
+        from .limiting.shared import SharedTokenBucket  # noqa: PLC0415 - as above
 
         path = os.fspath(self._given_journal)
         self._journal = await stack.enter_async_context(SqliteJournal(path))
@@ -374,7 +375,7 @@ class MusicSession:
         Raises `DownloadFailed`, a `TransportError`, when the others are saved and some cannot be had; `OSError` for a
         folder that cannot be written; `ConfigurationError` for arguments that make no sense.
         """
-        from .download import Wishes, download  # noqa: PLC0415 - who downloads nothing does not load it
+        from .files.download import Wishes, download  # noqa: PLC0415 - who downloads nothing does not load it
 
         if self._transport is None:
             raise MusicError("the session is not open")
@@ -391,7 +392,7 @@ class MusicSession:
 
     @cached_property
     def _file_hosts(self) -> FileHosts:
-        from .filehosts import FileHosts, any_address, is_public  # noqa: PLC0415 - as above
+        from .files.hosts import FileHosts, any_address, is_public  # noqa: PLC0415 - as above
 
         local = is_loopback(scheme_and_host(self._settings.base_url)[1])
         return FileHosts(any_address if local else is_public)

@@ -21,11 +21,13 @@ from rich.console import Group
 from rich.table import Table
 
 from aimusic_async.events import JobState
-from aimusic_async.jobs.journal import Begin, Enter, JobRecord, Outcome, Refused, Step, account_name, as_text, record_id
-from aimusic_async.jobs.memory_journal import MemoryJournal
-from aimusic_async.jobs.owner import owner_name
-from aimusic_async.jobs.sqlite_journal import SqliteJournal
-from aimusic_async.jobs.sqlite_tables import Tables, connect, transaction
+from aimusic_async.journal.leases import owner_name
+from aimusic_async.journal.memory import MemoryJournal
+from aimusic_async.journal.protocol import Outcome
+from aimusic_async.journal.record import JobRecord, account_name, as_text, record_id
+from aimusic_async.journal.sqlite import SqliteJournal
+from aimusic_async.journal.sqlite_tables import Tables, connect, transaction
+from aimusic_async.journal.steps import Begin, Enter, Refused, Step
 
 TOKEN_PERIOD = 3.0
 CALLERS = 100

@@ -20,8 +20,8 @@ from rich.console import Group
 from rich.table import Table
 
 from aimusic_async import MusicSession, Token, sonic
-from aimusic_async.jobs.durations import TaskKind
-from aimusic_async.jobs.schedule import Kind, Schedule
+from aimusic_async.scheduling.durations import TaskKind
+from aimusic_async.scheduling.schedule import Kind, Schedule
 
 COUNTS = (1_000, 10_000, 100_000)
 TOKEN_PERIOD = 3.0

@@ -19,7 +19,7 @@ import attrs
 from rich.console import Group
 from rich.table import Table
 
-from aimusic_async.transport.shared_limiter import SharedTokenBucket
+from aimusic_async.limiting.shared import SharedTokenBucket
 
 TASKS = 10
 """That never stop asking, in each process."""

@@ -8,9 +8,9 @@ import pytest
 from aimusic_async import Credits, JobRecord, JobState, sonic, to_plain
 from aimusic_async.batch import Standing
 from aimusic_async.batch.plan import forecast, learn, make_plan
-from aimusic_async.jobs.durations import Durations
-from aimusic_async.jobs.journal import as_text
+from aimusic_async.journal.record import as_text
 from aimusic_async.manifest import parse_manifest
+from aimusic_async.scheduling.durations import Durations
 
 PERIOD = 3.06
 SONG = {"op": "sonic.create_music", "mv": "sonic-v5", "gpt_description_prompt": "rain"}

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from aimusic_async import JobCancelled, JobState, MemoryJournal, MusicSession, TokenBucket
-from aimusic_async.jobs.journal import account_name
+from aimusic_async.journal.record import account_name
 from aimusic_async.sandbox import Options, Sandbox
 
 

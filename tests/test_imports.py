@@ -12,7 +12,7 @@ import pytest
 import aimusic_async
 
 PLATFORMS = {f"aimusic_async.api.{name}" for name in ("sonic", "lyrics", "producer", "nuro", "riffusion")}
-REST = {"aimusic_async.methods", "aimusic_async.download", "aimusic_async.sandbox", "aimusic_async.cli", "cattrs"}
+REST = {"aimusic_async.methods", "aimusic_async.files.download", "aimusic_async.sandbox", "aimusic_async.cli", "cattrs"}
 
 
 def loaded_by(code):

@@ -26,8 +26,9 @@ from aimusic_async import (
     sonic,
     to_plain,
 )
-from aimusic_async.jobs.journal import Enter, as_text
-from aimusic_async.jobs.memory_journal import MemoryJournal
+from aimusic_async.journal.memory import MemoryJournal
+from aimusic_async.journal.record import as_text
+from aimusic_async.journal.steps import Enter
 from aimusic_async.sandbox import Options, Sandbox
 
 KEY = "sk-secret-of-the-account"

@@ -9,8 +9,8 @@ from typing import Any
 import attrs
 
 from ..events import Event, JobChanged, JobState, Purpose, RequestAnswered
-from ..jobs.durations import Durations
 from ..jobs.job import Job
+from ..scheduling.durations import Durations
 from .plan import kind_of
 
 _AT_ONCE = 0.5

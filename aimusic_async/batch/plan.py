@@ -14,11 +14,11 @@ from ..api.plain import to_plain
 from ..api.request import Answer
 from ..api.results import Credits
 from ..events import JobState
-from ..jobs.durations import Durations, TaskKind
-from ..jobs.journal import JobRecord, as_text
+from ..journal.record import JobRecord, as_text
 from ..manifest import Fault, Row
 from ..manifest.faults import shown
 from ..manifest.rows import KEY
+from ..scheduling.durations import Durations, TaskKind
 
 LOOKS = 1.1
 """Looks that a task takes as long as others wait to be submitted: hardly any of them misses."""

@@ -16,18 +16,18 @@ import anyio
 import attrs
 
 from ..api.results import Clips, LyricsTimeline, Midi, Stems, Wav
-from ..download import Format, Wishes
 from ..errors import ConfigurationError, MusicError
 from ..events import JobState
-from ..filenames import Template
-from ..jobs.durations import Durations
+from ..files.download import Format, Wishes
+from ..files.names import Template
 from ..jobs.group import JobGroup, to_resend
 from ..jobs.job import Job
+from ..limiting.bucket import STANDARD_RATE, TokenBucket
 from ..manifest import Manifest, Row
 from ..manifest.loading import in_order
 from ..page import History
+from ..scheduling.durations import Durations
 from ..session import MusicSession
-from ..transport.limiter import STANDARD_RATE, TokenBucket
 from .ended import Ended, SourceFailed
 from .following import Following
 from .pages import write_batch_page

@@ -26,7 +26,7 @@ from ..errors import ConfigurationError
 from .exits import Exit, exit_of
 
 if TYPE_CHECKING:
-    from ..jobs.account_journal import AccountJournal
+    from ..journal.account import AccountJournal
     from ..session import MusicSession
     from .screen import Screen
 
@@ -214,7 +214,7 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 @asynccontextmanager
 async def opened(options: Account, screen: Screen) -> AsyncIterator[MusicSession]:
     """Open the session that the options ask for: with a journal, unless they say otherwise; or in a sandbox."""
-    from ..jobs.memory_journal import MemoryJournal  # noqa: PLC0415 - help is shown without it
+    from ..journal.memory import MemoryJournal  # noqa: PLC0415 - help is shown without it
     from ..session import MusicSession  # noqa: PLC0415 - as above
     from ..settings import SPEED, Settings  # noqa: PLC0415 - as above
 
@@ -241,10 +241,10 @@ async def opened(options: Account, screen: Screen) -> AsyncIterator[MusicSession
 @asynccontextmanager
 async def opened_journal(options: Account, screen: Screen) -> AsyncIterator[AccountJournal]:
     """Open the journal alone: nothing is sent. The key is needed all the same, as jobs are kept by account."""
-    from ..jobs.account_journal import AccountJournal  # noqa: PLC0415 - help is shown without it
-    from ..jobs.journal import account_name  # noqa: PLC0415 - as above
-    from ..jobs.memory_journal import MemoryJournal  # noqa: PLC0415 - as above
-    from ..jobs.sqlite_journal import SqliteJournal  # noqa: PLC0415 - as above
+    from ..journal.account import AccountJournal  # noqa: PLC0415 - help is shown without it
+    from ..journal.memory import MemoryJournal  # noqa: PLC0415 - as above
+    from ..journal.record import account_name  # noqa: PLC0415 - as above
+    from ..journal.sqlite import SqliteJournal  # noqa: PLC0415 - as above
 
     if options.sandbox:
         yield AccountJournal(MemoryJournal(), "sandbox", _nothing_waits)

@@ -17,7 +17,7 @@ from .exits import Exit, exit_of_all
 
 if TYPE_CHECKING:
     from ..api.request import Request
-    from ..jobs.journal import JobRecord
+    from ..journal.record import JobRecord
     from .screen import Screen
 
 Group = Annotated[str | None, typer.Option(metavar="NAME", help="Only the jobs of this group.")]

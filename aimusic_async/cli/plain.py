@@ -11,7 +11,7 @@ import attrs
 
 if TYPE_CHECKING:
     from ..jobs.job import Job
-    from ..jobs.journal import JobRecord
+    from ..journal.record import JobRecord
 
 
 def plain(value: Any) -> Any:

@@ -11,19 +11,20 @@ import anyio
 import attrs
 
 from ..callbacks import WebhookConfig
+from ..clock import Clock
 from ..errors import JobCancelled, JobError, MusicError, SubmissionUnknown
 from ..events import Events, JobChanged, JobState, logger
+from ..journal.protocol import JobJournal
+from ..journal.record import JobRecord
+from ..limiting.bucket import RateLimiter, Token
+from ..scheduling.schedule import EVERYTHING, Choice, Kind, Schedule
 from ..settings import Settings
 from ..transport.http import HttpTransport
-from ..transport.limiter import RateLimiter, Token
 from .budget import Budget
-from .clock import Clock
 from .intake import Intake, Order
 from .job import Job
-from .journal import JobJournal, JobRecord
 from .mailbox import Delivery, Mailbox
 from .requests import Requests
-from .schedule import EVERYTHING, Choice, Kind, Schedule
 
 if TYPE_CHECKING:
     from .keeper import Keeper

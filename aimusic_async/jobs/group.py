@@ -13,9 +13,9 @@ from typing import Any, Literal, Protocol, Self, TypeAlias, TypeVar
 from ..api.request import Request
 from ..errors import ConfigurationError, InvalidRequest, JobCancelled, MusicError
 from ..events import JobState
+from ..journal.record import as_text
 from .budget import Budget
 from .job import Job, tell_left
-from .journal import as_text
 
 R = TypeVar("R")
 

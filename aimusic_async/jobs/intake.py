@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
+from ..clock import Clock
 from ..errors import JobFailed, JournalError, MusicError, SubmissionUnknown
 from ..events import JobState
+from ..journal.record import JobRecord
+from ..scheduling.schedule import Kind, Schedule
 from .budget import Budget, Purse
-from .clock import Clock
 from .job import Job
-from .journal import JobRecord
 from .requests import Requests
-from .schedule import Kind, Schedule
 
 if TYPE_CHECKING:
     from .keeper import Keeper

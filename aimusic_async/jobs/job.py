@@ -12,7 +12,7 @@ from ..api.results import Clip
 from ..api.wire import Reply, TaskState, read_now, read_task
 from ..errors import JobCancelled, JobError, JobTimeout, JournalError, MusicError
 from ..events import JobState, logger
-from .journal import OPEN
+from ..journal.record import OPEN
 
 R = TypeVar("R", covariant=True)
 

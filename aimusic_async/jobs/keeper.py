@@ -28,26 +28,14 @@ from ..errors import (
     SubscriptionRequired,
 )
 from ..events import JobState, logger
-from .durations import Durations
+from ..journal.leases import owner_name
+from ..journal.protocol import JobJournal, Outcome
+from ..journal.record import JobRecord, as_text, record_id
+from ..journal.steps import Accepted, Begin, Doubted, Enter, Finished, Refused, Released, Step
+from ..journal.writer import AT_ONCE, Line, as_journal_error
+from ..scheduling.durations import Durations
+from ..scheduling.schedule import Schedule
 from .job import Job
-from .journal import (
-    Accepted,
-    Begin,
-    Doubted,
-    Enter,
-    Finished,
-    JobJournal,
-    JobRecord,
-    Outcome,
-    Refused,
-    Released,
-    Step,
-    as_text,
-    record_id,
-)
-from .line import AT_ONCE, Line, as_journal_error
-from .owner import owner_name
-from .schedule import Schedule
 
 LEASE = 200.0
 """Seconds for which a session is taken for alive after it last said so: longer than any POST may take."""

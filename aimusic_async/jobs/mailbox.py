@@ -14,9 +14,9 @@ import attrs
 from ..api.results import FAILED, SUCCEEDED
 from ..api.wire import Progress, Reply, SongEvent, TaskState, read_failure, read_task
 from ..callbacks import WebhookConfig
+from ..clock import Clock
 from ..errors import ApiError, SubmissionUnknown
 from ..events import JobState, logger
-from .clock import Clock
 from .job import Job
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from ..api.models import canonical
 from ..api.request import Answer
 from ..api.results import Credits
 from ..api.wire import Progress, Reply, TaskState, read_now, read_task, read_task_id
+from ..clock import Clock
 from ..errors import (
     AuthenticationError,
     InsufficientCredits,
@@ -34,14 +35,13 @@ from ..events import (
     RequestSent,
     logger,
 )
+from ..limiting.bucket import RateLimiter, Token
+from ..scheduling.durations import TaskKind
+from ..scheduling.retry import Again, Doubt, GiveUp, Repeat, after_failure, pause
+from ..scheduling.schedule import Kind, Schedule
 from ..settings import Settings
 from ..transport.http import HttpTransport
-from ..transport.limiter import RateLimiter, Token
-from .clock import Clock
-from .durations import TaskKind
 from .job import Job
-from .retry import Again, Doubt, GiveUp, Repeat, after_failure, pause
-from .schedule import Kind, Schedule
 from .shortage import Shortage
 
 if TYPE_CHECKING:

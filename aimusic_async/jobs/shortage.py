@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..clock import Clock
 from ..errors import InsufficientCredits
 from ..events import CreditsShort, Events, logger
-from .clock import Clock
+from ..scheduling.schedule import Kind, Schedule
 from .job import Job
-from .schedule import Kind, Schedule
 
 _TRY_AGAIN = 300.0
 """Seconds after which a submit is tried again: somebody may have topped the account up."""

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import attrs
 
 from ..errors import ConfigurationError
-from ..jobs.journal import as_text
+from ..journal.record import as_text
 from .faults import Fault, ManifestError, Place, plain
 from .reading import MOST_BYTES, MOST_BYTES_AT_ONCE, Reader, Reading, read_csv, read_jsonl, read_toml, without_mark
 from .references import Reference

@@ -1,1 +1,1 @@
-"""One request at a time, safely: the rate limiter and the HTTP connection."""
+"""One HTTP request, safely: was it sent?"""

@@ -9,8 +9,9 @@ import pytest
 
 from aimusic_async import MusicSession, Settings, sonic
 from aimusic_async.cli.app import app
-from aimusic_async.jobs.journal import Begin, Doubted, Enter, JobRecord, account_name, as_text, record_id
-from aimusic_async.jobs.sqlite_journal import SqliteJournal
+from aimusic_async.journal.record import JobRecord, account_name, as_text, record_id
+from aimusic_async.journal.sqlite import SqliteJournal
+from aimusic_async.journal.steps import Begin, Doubted, Enter
 
 from .conftest import AIMUSIC, piped, plain, rows, seen, served, terminal, use
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import attrs
 
 from aimusic_async import JobState
-from aimusic_async.jobs.journal import JobRecord
+from aimusic_async.journal.record import JobRecord
 from aimusic_async.sandbox.books import Request, Taken
 from aimusic_async.sandbox.faults import Fault
 

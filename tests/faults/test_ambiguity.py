@@ -27,7 +27,7 @@ from aimusic_async import (
     sonic,
 )
 from aimusic_async.events import JobChanged, Purpose, RequestSent
-from aimusic_async.jobs.memory_journal import MemoryJournal
+from aimusic_async.journal.memory import MemoryJournal
 
 from .wire import RESET, Wire, at, drops, end_it, listening, never_answer, plain, reset, reset_it, trickle, whole
 

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from aimusic_async import JobState
-from aimusic_async.jobs.journal import JobRecord
+from aimusic_async.journal.record import JobRecord
 from aimusic_async.sandbox import Fate, Fault
 from aimusic_async.sandbox.books import Request, Taken
 

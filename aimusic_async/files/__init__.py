@@ -1,0 +1,1 @@
+"""Getting the files of songs: fetching, naming, tagging."""

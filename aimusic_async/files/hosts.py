@@ -1,0 +1,201 @@
+"""Connections to the hosts of files: no key, no cookies, and none to addresses that only an attacker would name."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+import aiohttp
+import attrs
+from yarl import URL
+
+from ..settings import scheme_and_host
+from ..transport.http import told
+
+AT_ONCE = 4
+_REDIRECTS = 5
+_CONNECT_WITHIN = 30.0
+_READ_AT_ONCE = 256 * 1024
+
+_REDIRECT = frozenset({301, 302, 303, 307, 308})
+_TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+_EXPIRED = frozenset({401, 403, 404, 410})
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+class FileTrouble(Exception):
+    """Why a file cannot be had, in words without its address: that may be signed, and is nobody else's business."""
+
+    def __init__(self, reason: str, *, again: bool = False, wait: float | None = None, expired: bool = False) -> None:
+        """`again`: it may work later, after `wait` seconds if the host said so. `expired`: not at this address."""
+        # Some of it is the host's own words.
+        self.reason: str = "".join(char if char.isprintable() else " " for char in reason[:200])
+        self.again = again
+        self.wait = wait
+        self.expired = expired
+        super().__init__(self.reason)
+
+
+class AddressRefused(OSError):
+    """A host's name stands for an address to which files are not asked for."""
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the public internet, also when it is wrapped in another."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:  # a spelling such as 2130706433 or 0177.0.0.1, which the system would understand
+        return False
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour
+        if ip in _NAT64:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(str(inner))
+        if ip.is_site_local:
+            return False
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+
+
+def any_address(_address: str) -> bool:
+    """Allow every address: for a service that runs on this machine itself."""
+    return True
+
+
+@attrs.define(eq=False)
+class _Pool:
+    http: aiohttp.ClientSession
+    at_once: asyncio.Semaphore
+    users: int = 0
+
+
+@attrs.define(eq=False)
+class FileHosts:
+    """The way to all file hosts. Its connections are shared by the downloads that run at once and end with the last."""
+
+    allows: Callable[[str], bool]
+    """Whether an IP address may be connected to."""
+    _pool: _Pool | None = attrs.field(default=None, init=False)
+
+    @asynccontextmanager
+    async def connections(self) -> AsyncIterator[Connections]:
+        """Open connections, or share those that are open."""
+        if self._pool is None:
+            self._pool = _Pool(self._session(), asyncio.Semaphore(AT_ONCE))
+        pool = self._pool
+        pool.users += 1
+        try:
+            yield Connections(pool.http, pool.at_once)
+        finally:
+            pool.users -= 1
+            if not pool.users:
+                self._pool = None
+                await pool.http.close()
+
+    def _session(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, socket_factory=self._socket),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            read_bufsize=_READ_AT_ONCE,
+            headers={"Accept-Encoding": "identity", "Accept": "*/*"},
+            trust_env=False,  # neither a proxy, which would connect for us, nor passwords out of ~/.netrc
+        )
+
+    def _socket(self, address: tuple[int, int, int, str, tuple[str | int, ...]]) -> socket.socket:
+        """Make the socket of one connection: here the address is the one that is really connected to.
+
+        So it does not matter how a name was resolved, how often, or how an address was spelled.
+        """
+        family, kind, protocol, _, target = address
+        if not self.allows(str(target[0])):
+            raise AddressRefused("not a public address")
+        return socket.socket(family, kind, protocol)
+
+
+@attrs.frozen
+class Connections:
+    """Open connections to file hosts."""
+
+    _http: aiohttp.ClientSession
+    at_once: asyncio.Semaphore
+    """Held by who fetches a file."""
+
+    @asynccontextmanager
+    async def ask(
+        self, address: str, headers: Mapping[str, str], *, stall_timeout: float
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """GET an address, redirects followed; its body is still to be read.
+
+        Raises `FileTrouble` for what is wrong with the address, the connection, or the answer's status (but 416); also
+        when the connection breaks or stalls inside the block.
+        """
+        timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_WITHIN, sock_read=stall_timeout)
+        answered = False
+        try:
+            url = _url(address)
+            for _ in range(_REDIRECTS + 1):
+                async with self._http.get(url, headers=headers, timeout=timeout, allow_redirects=False) as response:
+                    target = response.headers.get("Location") if response.status in _REDIRECT else None
+                    if target is None:
+                        _check_status(response)
+                        answered = True
+                        yield response
+                        return
+                    url = _redirected(url, target)
+            raise FileTrouble(f"more than {_REDIRECTS} redirects")
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            trouble = _trouble(error)
+        except ValueError:  # not only of ours: a host's name may be one that cannot be looked up
+            if answered:
+                raise
+            trouble = FileTrouble("the address is none")
+        raise trouble  # out here: aiohttp's errors may hold the whole address
+
+
+def _redirected(url: URL, target: str) -> URL:
+    there = _url(str(url.join(URL(target, encoded=_is_plain(target)))))
+    if url.scheme == "https" and there.scheme == "http":
+        raise FileTrouble("it redirects from https to plain http")
+    return there
+
+
+def _check_status(response: aiohttp.ClientResponse) -> None:
+    status = response.status
+    if status in {200, 206, 416}:
+        return
+    wait = response.headers.get("Retry-After", "")
+    raise FileTrouble(
+        f"HTTP {status}",
+        again=status in _TRY_AGAIN,
+        wait=min(float(wait), 60.0) if re.fullmatch("[0-9]{1,6}", wait) else None,
+        expired=status in _EXPIRED,
+    )
+
+
+def _trouble(error: Exception) -> FileTrouble:
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, AddressRefused):
+        return FileTrouble(f"{error.host} is not a public address; nothing was asked there")
+    if isinstance(error, aiohttp.InvalidURL):
+        return FileTrouble("the address is none")
+    if isinstance(error, TimeoutError):
+        return FileTrouble("the host stalled", again=True)
+    if isinstance(error, aiohttp.ClientResponseError):  # whose text would be the junk that came
+        return FileTrouble("its answer is no HTTP", again=True)
+    untrusted = isinstance(error, aiohttp.ClientConnectorCertificateError)
+    return FileTrouble(told(error), again=not untrusted)
+
+
+def _url(address: str) -> URL:
+    if not scheme_and_host(address)[1]:
+        raise ValueError
+    return URL(address, encoded=_is_plain(address))
+
+
+def _is_plain(address: str) -> bool:
+    """Whether an address can be sent as it is: signatures do not outlive that it is quoted anew."""
+    return re.fullmatch("[!-~]+", address) is not None

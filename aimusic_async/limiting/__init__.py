@@ -1,0 +1,1 @@
+"""The rate limit: who may send a request, and when."""
