@@ -38,7 +38,16 @@ class ConfigurationError(MusicError):
 
 
 class JournalError(MusicError):
-    """The journal cannot be opened, read or written. What it could not write down was not sent."""
+    """The journal cannot be opened, read or written. What it could not write down was not sent.
+
+    `passing`: whether it may work again by itself (a locked file, a full disk, a server away). Such trouble holds jobs,
+    and ends none.
+    """
+
+    def __init__(self, message: str, *, passing: bool = True) -> None:
+        """Say what is wrong and what to do, and whether it passes."""
+        self.passing = passing
+        super().__init__(message)
 
 
 class InvalidRequest(MusicError):

@@ -6,8 +6,32 @@ import os
 import secrets
 import socket
 import sys
+import time
 import uuid
 from pathlib import Path
+
+
+LEASE = 30.0
+"""Seconds after which the queued and submitted jobs of an owner that was not heard of may be adopted."""
+SENDING_LEASE = 240.0
+"""The same for what it was sending: longer than any POST takes, connecting included. Its outcome is unknown then."""
+HEARTBEAT = 8.0
+"""Seconds between two signs of life."""
+
+
+def steady() -> tuple[str, float]:
+    """Return a clock that is never set and that all processes of this machine share: the boot that it counts from, seconds.
+
+    It stands still while the machine sleeps, as every owner on it does.
+    """
+    return _boot(), time.monotonic()
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return "boot"  # elsewhere a restart looks like a clock that was set back: see `SqliteJournal`
 
 
 def owner_name() -> str:
@@ -43,7 +67,6 @@ def _place() -> str:
     if sys.platform == "darwin":
         return f"{host}/{uuid.getnode():x}"
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{host}/{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
+        return f"{host}/{_boot()}/{Path('/proc/self/ns/pid').stat().st_ino}"
     except OSError:
         return f"{host}/{secrets.token_hex(8)}"  # equals no other, so nobody here is ever taken for dead

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import attrs
 
+from ..errors import JournalError
 from ..events import JobState
+from .budget import Ledger
 from .record import JobRecord
 from .steps import Step
+
+VERSION = 2
+"""Of this interface: `JobJournal.version` of a journal that was written for it."""
 
 
 @attrs.frozen
@@ -20,16 +25,29 @@ class Outcome:
     """The record after it; None when there is none."""
     changed: bool
     """Whether the step changed anything: of several processes that try the same, one succeeds."""
+    error: JournalError | None = None
+    """Why this one step could not be stored; the others of the same call were."""
 
 
 class JobJournal(Protocol):
     """Keeps the records of jobs, for one process or for many. Write your own to keep them elsewhere.
 
-    Whatever cannot be done raises `JournalError`. Cancelling a call leaves open whether it was carried out.
+    Whatever cannot be done raises `JournalError`; one that is not `passing` ends the jobs that it concerns, any other
+    holds them until the journal works again. Cancelling a call leaves open whether it was carried out, and so may an
+    error: every step may be applied again.
     """
 
+    @property
+    def version(self) -> int:
+        """For which version of this interface it was written: 2."""
+        ...
+
     async def apply(self, steps: Sequence[Step]) -> Sequence[Outcome]:
-        """Carry out steps in order, each one atomic; all are durable (synced) when this returns."""
+        """Carry out steps in order, each one atomic; all are durable (synced) when this returns.
+
+        For each step: find its record (`Enter`: by account, group and key; else by id), call `steps.apply` with the
+        next number of a sequence that never goes back, and keep the record and the ledgers that it returns in one act.
+        """
         ...
 
     async def find(
@@ -40,21 +58,40 @@ class JobJournal(Protocol):
         states: Collection[JobState] | None = None,
         key: str | None = None,
         task_id: str | None = None,
-        changed_since: float | None = None,
+        after: int | None = None,
         limit: int | None = None,
     ) -> Sequence[JobRecord]:
         """Return the records of an account that fit all that is given, the oldest first.
 
-        `changed_since`: a time on the journal's clock, as in `JobRecord.updated`.
+        `after`: only what changed after the change of that number (`JobRecord.sequence`), in the order of changes. A
+        record that this version cannot read is left out, with a warning.
         """
         ...
 
-    async def prune(self, account: str, *, older_than: float) -> int:
-        """Remove what ended (`ENDED`) more than so many seconds ago; return how many records that were."""
+    async def ledgers(self, account: str) -> Mapping[str, Ledger]:
+        """Return what each scope has committed, by its name."""
         ...
 
-    async def lease(self, owner: str, seconds: float) -> None:
-        """Say that an owner lives, and will say so again within so many seconds; 0: it has ended."""
+    async def latest(self) -> int:
+        """Return the number of the latest change, 0 when there is none."""
+        ...
+
+    async def prune(self, account: str, *, older_than: float) -> int:
+        """Remove what ended (`ENDED`) more than so many seconds ago; return how many records that were.
+
+        The ledgers stay as they are.
+        """
+        ...
+
+    async def beat(self, owner: str, account: str, *, alive: bool = True) -> None:
+        """Say that an owner lives; with `alive=False` that it has ended."""
+        ...
+
+    async def owners(self, account: str) -> Mapping[str, float]:
+        """Return for how many seconds each owner was not heard of; those that have ended are left out.
+
+        Measured by a clock that is never set: of the machine or of the server, not of the wall.
+        """
         ...
 
     async def save(self, account: str, name: str, text: str) -> None:

@@ -29,7 +29,7 @@ class JobRecord:
     id: str
     """Follows from account, group and key: see `record_id`."""
     account: str
-    """A hash of the API key."""
+    """The account's name and the service's host: see `account_id`."""
     group: str
     """The group's name; empty outside of a named group."""
     key: str
@@ -45,13 +45,17 @@ class JobRecord:
     state: JobState = JobState.QUEUED
     owner: str | None = None
     """The session that works on it."""
+    sender: str | None = None
+    """The session that began the latest attempt: with `attempts` it names that attempt, whoever owns the job by now."""
     task_id: str | None = None
     """The service's id, once it took the job."""
     former: str = ""
-    """Ids of tasks of earlier attempts, each with a space before it: what is told of those is not told of this one."""
+    """Ids of tasks of other attempts, each with a space before it: what concerns those does not concern this one."""
     credits: int = 0
-    """Credits charged for all attempts, as priced here, refunds taken off; an attempt in doubt that was followed by
-    another counts as charged."""
+    """Credits charged for all attempts, as priced here, refunds taken off; an attempt whose outcome stayed unknown
+    counts as charged once it is followed by another."""
+    presumed: int = 0
+    """How many attempts of unknown outcome are in `credits`: the id of such a task is not charged again."""
     answer: str | None = attrs.field(default=None, repr=False)
     """The service's last answer as JSON, when the job has ended."""
     error: str | None = None
@@ -64,6 +68,29 @@ class JobRecord:
     updated: float = 0.0
     accepted: float | None = None
     """When the service took it."""
+    sequence: int = 0
+    """Number of its latest change, in the order in which changes became durable; given by the journal. Times order
+    nothing: a clock may be set back."""
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The budgets that every process shares and out of which it is paid: its named group's."""
+        return (group_scope(self.group),) if self.group else ()
+
+    @property
+    def at_risk(self) -> int:
+        """Credits that may have been charged, and are not in `credits`: its POST is in flight, or its outcome unknown."""
+        return self.cost if self.state in (JobState.SENDING, JobState.UNKNOWN) else 0
+
+    @property
+    def committed(self) -> int:
+        """Credits that count against a budget."""
+        return self.credits + self.at_risk
+
+    @property
+    def former_ids(self) -> frozenset[str]:
+        """The ids in `former`."""
+        return frozenset(self.former.split())
 
     def fields(self) -> dict[str, Any]:
         """Return the request's fields, `op` among them; empty when the job was attached."""
@@ -76,13 +103,28 @@ def record_id(account: str, group: str, key: str) -> str:
     return hashlib.sha256(json.dumps([account, group, key]).encode()).hexdigest()[:32]
 
 
-def account_name(api_key: str) -> str:
-    """Return the name under which an account's jobs are kept: 16 characters, from which no key can be had."""
+def account_id(name: str, host: str) -> str:
+    """Return under which account jobs are kept: the name that the user gave it, and the service's host."""
+    return f"{name}@{host}"
+
+
+def key_hash(api_key: str) -> str:
+    """Return 16 characters that differ from key to key, and from which no key can be had."""
     return hashlib.sha256(api_key.encode()).hexdigest()[:16]
+
+
+def group_scope(group: str) -> str:
+    """Return the name of a named group's budget."""
+    return f"group:{group}"
+
+
+def storable(text: str) -> str:
+    """Return a text without half characters, which an answer may hold and no file takes."""
+    return text.encode(errors="replace").decode()
 
 
 def as_text(plain: Mapping[str, Any]) -> str:
     """Write a request down so that equal requests are equal texts."""
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
     readable = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return readable if readable.encode(errors="replace").decode() == readable else text  # half characters stay escaped
+    return readable if storable(readable) == readable else text  # half characters stay escaped
