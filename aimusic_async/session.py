@@ -23,14 +23,14 @@ from .callbacks import WebhookConfig
 from .clock import Clock
 from .errors import ConfigurationError, InvalidRequest, MusicError
 from .events import Events, JobState, Stats, logger
-from .jobs.budget import Budget
 from .jobs.dispatcher import Dispatcher
 from .jobs.group import JobGroup, OnFailure, to_resend
-from .jobs.intake import Order
-from .jobs.job import Job, tell_left
+from .jobs.job import Job, warn_of_unfinished
+from .jobs.work import Order, Work
 from .journal.account import AccountJournal
+from .journal.budget import Budget
 from .journal.protocol import JobJournal
-from .journal.record import OPEN, account_name
+from .journal.record import OPEN, account_id, key_hash
 from .limiting.bucket import STANDARD_RATE, RateLimiter, TokenBucket
 from .settings import Settings, check_positive, is_loopback, scheme_and_host
 from .transport.http import HttpTransport
@@ -61,6 +61,7 @@ class MusicSession:
         limiter: RateLimiter | None = None,
         poll_limiter: RateLimiter | None = None,
         journal: str | os.PathLike[str] | JobJournal | None = None,
+        account: str = "default",
         poll_interval: float | None = None,
         webhook: WebhookConfig | None = None,
         http: aiohttp.ClientSession | None = None,
@@ -73,8 +74,10 @@ class MusicSession:
         `limiter`: default one request per 3 seconds, the standard plan; with a journal file, one that all processes
         which name that file share. `poll_limiter`: one for polls alone, on a plan that counts submits only; else
         both share `limiter`. `journal`: the path of a file in which every job is written down, so that nothing is
-        lost or paid twice when the process dies; or a `JobJournal` of your own, never closed here. `poll_interval`:
-        least seconds between two looks at one task; default as the service recommends (sonic 15, others 5).
+        lost or paid twice when the process dies; or a `JobJournal` of your own, never closed here. `account`: the
+        account's name in the journal, the same whatever its API key is; name it where one journal serves several
+        accounts of one service. `poll_interval`: least seconds between two polls of one task; default as the service
+        recommends (sonic 15, others 5).
         `webhook`: the service tells by itself what becomes of a task, at an address of yours behind which one of
         the doors in `aimusic_async.webhooks` stands; then a song takes one request instead of two or more. `http`:
         an aiohttp session of your own, never closed here. `budget`: credits that this session may spend at most.
@@ -90,8 +93,8 @@ class MusicSession:
         self._callback = webhook
         self._given_journal = journal
         self._journal: JobJournal | None = None
-        self._account = account_name(self._settings.api_key)
-        self._run = secrets.token_hex(4)
+        self._account = account_id(_checked_account(account), scheme_and_host(self._settings.base_url)[1])
+        self._run = ""
         self._budget = None if budget is None else Budget(budget)
         self._given_http = http
         self._stack = AsyncExitStack()
@@ -147,6 +150,12 @@ class MusicSession:
             raise MusicError("the session is open already")
         async with AsyncExitStack() as stack:
             limiter = await self._open_journal(stack) if self._given_journal is not None else None
+            link = None
+            if self._journal is not None:
+                from .jobs.link import JournalLink  # noqa: PLC0415 - who needs no journal does not load it
+
+                link = JournalLink(self._journal, self._account, self._settings.api_key)
+                await link.open()
             transport = await stack.enter_async_context(HttpTransport(self._settings, self._given_http))
             dispatcher = Dispatcher(
                 transport,
@@ -155,14 +164,14 @@ class MusicSession:
                 self.events,
                 self._settings,
                 poll_limiter=self._poll_limiter,
-                budget=self._budget,
                 callback=self._callback,
+                link=link,
             )
-            if self._journal is not None:
-                await dispatcher.keep(self._journal, self._account)
+            self._run = secrets.token_hex(8)  # here, so that a process that was forked before has another
             # One task of its own: so the session may be entered and left in different tasks, as web frameworks do.
             host = asyncio.create_task(dispatcher.run(), name="aimusic dispatcher")
             stack.push_async_callback(_stop, host)
+            await dispatcher.started.wait()
             self._stack = stack.pop_all()
         self._transport, self._dispatcher = transport, dispatcher
         return self
@@ -172,11 +181,12 @@ class MusicSession:
         if not isinstance(self._given_journal, str | os.PathLike):
             self._journal = self._given_journal
             return None
-        from .journal.sqlite import SqliteJournal  # noqa: PLC0415 - who needs no journal loads no SQLite
+        from .journal.account import open_file  # noqa: PLC0415 - who needs no journal loads no SQLite
         from .limiting.shared import SharedTokenBucket  # noqa: PLC0415 - as above
 
         path = os.fspath(self._given_journal)
-        self._journal = await stack.enter_async_context(SqliteJournal(path))
+        hashed = key_hash(self._settings.api_key)
+        self._journal = await stack.enter_async_context(open_file(path, self._account, hashed))
         if self._limiter is not None:
             return None
         rate = STANDARD_RATE * self._settings.speed
@@ -200,7 +210,7 @@ class MusicSession:
             try:
                 await self._stack.aclose()
             finally:
-                tell_left("the session was left", open_jobs, journal=journal)
+                warn_of_unfinished("the session was left", open_jobs, journal=journal)
 
     # --- working -----------------------------------------------------------------------------------------------------
 
@@ -215,7 +225,7 @@ class MusicSession:
             return await job
         except asyncio.CancelledError:
             job.cancel()
-            tell_left("run() was cancelled", [job], journal=self.has_journal)
+            warn_of_unfinished("run() was cancelled", [job], journal=self.has_journal)
             raise
 
     def submit(
@@ -259,8 +269,9 @@ class MusicSession:
         name = key if key is not None else f"{operation.operation}:{task_id}"
         if timeout is not None:
             check_positive("timeout", timeout)
-        job = Job(self._open, operation, key=name, task_id=task_id, timeout=timeout)
-        self._open.attach(job)
+        work = Work(rules=self._open.rules, operation=operation, key=name, task_id=task_id, timeout=timeout)
+        job = Job[R](self._open, work)
+        self._open.attach(work)
         return job
 
     async def resume(self, group: str | None = None, *, timeout: float | None = None) -> list[Job[Any]]:
@@ -290,19 +301,18 @@ class MusicSession:
                 continue
             if getattr(request, "webhook_url", None) is not None and record.state is JobState.QUEUED:
                 logger.warning("%s is resumed without its webhook_secret, which is not kept", record.key)
-            task_id = record.task_id if record.state is JobState.SUBMITTED else None
-            jobs.append(Job(dispatcher, cls, key=record.key, request=request, task_id=task_id, timeout=timeout))
-            dispatcher.resume(jobs[-1], record)
+            work = Work(
+                rules=dispatcher.rules,
+                operation=cls,
+                key=record.key,
+                request=request,
+                task_id=record.task_id if record.state is JobState.SUBMITTED else None,
+                timeout=timeout,
+                order=Order(group=record.group),
+            )
+            jobs.append(Job(dispatcher, work))
+            dispatcher.submit(work, record)
         return jobs
-
-    async def count_spent(self, group: str, budget: Budget) -> None:
-        """See `Opener.count_spent`."""
-        if self._journal is not None:
-            for record in await self.journal.jobs(group=group):
-                in_doubt = record.state in (JobState.UNKNOWN, JobState.SENDING)
-                if cost := record.credits + record.cost * in_doubt:
-                    budget.promised += cost
-                    budget.counted.add(record.id)
 
     @property
     def has_journal(self) -> bool:
@@ -442,11 +452,9 @@ class MusicSession:
             return None if self._callback is None else self._callback.secret
         return self._callback.secret_for(job_id)
 
-    def deliver(self, event: WebhookEvent, job_id: str | None) -> bool:
+    async def deliver(self, event: WebhookEvent, job_id: str | None) -> bool:
         """See `webhooks.Recipient.deliver`."""
-        if self._dispatcher is None:
-            return False
-        return self._dispatcher.deliver(event, job_id)
+        return self._dispatcher is not None and await self._dispatcher.deliver(event, job_id)
 
     # --- for groups --------------------------------------------------------------------------------------------------
 
@@ -473,9 +481,35 @@ class MusicSession:
             key = f"{request.operation}#{next(self._numbers)}"
             if self._journal is not None:
                 key += f"@{self._run}"  # no two runs may give one name to different jobs
-        job = Job(self._open, type(request), key=key, request=request, timeout=timeout, watcher=watcher)
-        self._open.submit(job, Order(direct=direct, priority=priority, budget=budget, group=group, resend=resend))
+        if not isinstance(priority, int) or isinstance(priority, bool):
+            raise ConfigurationError(f"priority must be a whole number; got {priority!r}")
+        shared = self._journal is not None and bool(group)  # then the journal keeps what is committed
+        own = () if budget is None or shared else (budget,)
+        order = Order(
+            direct=direct,
+            priority=priority,
+            budgets=(*own, *((self._budget,) if self._budget is not None else ())),
+            limit=budget.limit if budget is not None and shared else None,
+            group=group,
+            resend=resend,
+        )
+        work = Work(
+            rules=self._open.rules,
+            operation=type(request),
+            key=key,
+            request=request,
+            timeout=timeout,
+            order=order,
+            watcher=watcher,
+        )
+        job = Job[R](self._open, work)
+        self._open.submit(work)
         return job
+
+    def give_up(self, job: Job[Any], error: MusicError, *, released: bool = False) -> None:
+        """See `Opener.give_up`."""
+        if self._dispatcher is not None:
+            self._dispatcher.give_up(job, error, released=released)
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
         """See `Opener.call_later`."""
@@ -486,6 +520,12 @@ class MusicSession:
         if self._dispatcher is None:
             raise MusicError("the session is not open: use `async with MusicSession(…) as music:`")
         return self._dispatcher
+
+
+def _checked_account(name: str) -> str:
+    if not isinstance(name, str) or not name.strip() or "@" in name or not name.isprintable():
+        raise ConfigurationError(f"account must be a name without @, such as 'default'; got {name!r}")
+    return name
 
 
 async def _stop(host: asyncio.Task[None]) -> None:

@@ -21,12 +21,13 @@ from rich.console import Group
 from rich.table import Table
 
 from aimusic_async.events import JobState
-from aimusic_async.journal.leases import owner_name
+from aimusic_async.journal.leases import owner_name, steady
 from aimusic_async.journal.memory import MemoryJournal
 from aimusic_async.journal.protocol import Outcome
-from aimusic_async.journal.record import JobRecord, account_name, as_text, record_id
+from aimusic_async.journal.record import JobRecord, account_id, as_text, record_id
 from aimusic_async.journal.sqlite import SqliteJournal
-from aimusic_async.journal.sqlite_tables import Tables, connect, transaction
+from aimusic_async.journal.sqlite_file import connect
+from aimusic_async.journal.sqlite_tables import Tables
 from aimusic_async.journal.steps import Begin, Enter, Refused, Step
 
 TOKEN_PERIOD = 3.0
@@ -34,7 +35,7 @@ CALLERS = 100
 STEPS, CROWDS = 100, 10
 """Steps one after another, and turns of all callers at once, in each round of each contender."""
 MANY = 100_000
-ACCOUNT = account_name("sk-benchmark")
+ACCOUNT = account_id("default", "api.aimusicapi.ai")
 REQUEST = as_text(
     {"op": "sonic.create_music", "mv": "sonic-v5", "prompt": "[Verse]\n" + "Here we go again, la la\n" * 12}
 )
@@ -83,11 +84,12 @@ async def _one_by_one(path: Path) -> AsyncIterator[Apply]:
     """A thread to which each call is handed by itself."""
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1) as thread:
-        db = await loop.run_in_executor(thread, lambda: connect(str(path), patience=10))
+        db = await loop.run_in_executor(thread, lambda: connect(str(path), patience=10, now=time.time()))
+        tables = Tables(db, str(path), patience=10, clock=time.time, steady=steady, warned=set())
 
         def work(steps: Sequence[Step]) -> Sequence[Outcome]:
-            with transaction(db, writes=True, patience=10):
-                return Tables(db, time.time()).apply(steps)
+            with tables.transaction(writes=True):
+                return tables.apply(steps)
 
         async def apply(steps: Sequence[Step]) -> Sequence[Outcome]:
             return await loop.run_in_executor(thread, work, steps)
@@ -135,17 +137,21 @@ async def _turn(apply: Apply) -> Turn:
     await apply([Enter(_record(number, me)) for number in range(CALLERS)])
     ids = [_record(number, me).id for number in range(CALLERS)]
 
-    def there_and_back(job: str, turn: int) -> Step:
+    turns = dict.fromkeys(ids, 0)
+
+    def there_and_back(job: str) -> Step:
         """Make the step that changes something in this turn."""
-        return Refused(job, me, "busy") if turn % 2 else Begin(job, me)
+        attempt = 1 + turns[job] // 2
+        turns[job] += 1
+        return Refused(job, me, attempt, "busy") if turns[job] % 2 == 0 else Begin(job, me, attempt)
 
     cpu, began = time.process_time(), time.perf_counter()
-    for turn in range(STEPS):
-        await apply([there_and_back(ids[0], turn)])
+    for _ in range(STEPS):
+        await apply([there_and_back(ids[0])])
     alone_cpu, alone = time.process_time() - cpu, time.perf_counter() - began
     cpu, began = time.process_time(), time.perf_counter()
-    for turn in range(CROWDS):
-        outcomes = await asyncio.gather(*(apply([there_and_back(job, turn)]) for job in ids))
+    for _ in range(CROWDS):
+        outcomes = await asyncio.gather(*(apply([there_and_back(job)]) for job in ids))
         assert all(outcome.changed for (outcome,) in outcomes)
     crowd_cpu, crowd = time.process_time() - cpu, time.perf_counter() - began
     count = CROWDS * CALLERS
@@ -191,7 +197,7 @@ async def _big() -> Big:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "jobs.sqlite"
         async with SqliteJournal(path) as journal:
-            await journal.lease(me, 3600)
+            await journal.beat(me, ACCOUNT)
             enter = await _timed(journal.apply(steps))
             again = await _timed(journal.apply(steps))
             find = await _timed(journal.find(ACCOUNT))

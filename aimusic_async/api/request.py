@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from enum import Enum
 from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
+from urllib.parse import quote
 
 import attrs
 
@@ -52,7 +53,7 @@ class Endpoint:
 
     def task_path(self, task_id: str) -> str:
         """Return the path that tells how a task is doing."""
-        return f"/{self.platform}/task/{task_id}"
+        return f"/{self.platform}/task/{quote(task_id, safe='')}"
 
 
 @attrs.frozen(kw_only=True)

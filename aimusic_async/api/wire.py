@@ -113,14 +113,24 @@ def encode(request: Request[Any]) -> dict[str, Any]:
 # --- answer → value ------------------------------------------------------------------------------------------------
 
 
-def read_task_id(request: Request[Any], reply: Reply) -> str:
-    """Return the id of the task that a submit made; raises `ApiError` when it was refused or makes no sense."""
-    _raise_refusal(request, reply)
+def find_task_id(reply: Reply) -> str | None:
+    """Return the id of a task that an answer names, whatever else it says."""
     data = reply.fields.get("data")
     for place in (reply.fields, data if isinstance(data, dict) else {}):
         task_id = place.get("task_id")
-        if isinstance(task_id, str | int) and str(task_id).strip():
+        if isinstance(task_id, str | int) and not isinstance(task_id, bool) and str(task_id).strip():
             return str(task_id)
+    return None
+
+
+def read_task_id(request: Request[Any], reply: Reply) -> str:
+    """Return the id of the task that a submit made; raises `ApiError` when it was refused or makes no sense.
+
+    An id counts whatever else the answer says: what may be paid for is not given away.
+    """
+    if (task_id := find_task_id(reply)) is not None:
+        return task_id
+    _raise_refusal(request, reply)
     raise _senseless(request, reply, "no task_id")
 
 

@@ -82,6 +82,14 @@ class Account(Output):
             rich_help_panel=_ACCOUNT,
         ),
     ] = None
+    account: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="The account's name in the journal, where one journal serves several accounts.",
+            rich_help_panel=_ACCOUNT,
+        ),
+    ] = "default"
 
 
 @attrs.frozen(kw_only=True)
@@ -234,25 +242,26 @@ async def opened(options: Account, screen: Screen) -> AsyncIterator[MusicSession
     settings = Settings.load(api_key=_key(options, screen), base_url=options.base_url)
     screen.has_journal, screen.speed = keeps, settings.speed
     file = _journal_path(options) if keeps else None
-    async with MusicSession(settings=settings, journal=file, budget=budget) as music:
+    async with MusicSession(settings=settings, journal=file, account=options.account, budget=budget) as music:
         yield music
 
 
 @asynccontextmanager
 async def opened_journal(options: Account, screen: Screen) -> AsyncIterator[AccountJournal]:
     """Open the journal alone: nothing is sent. The key is needed all the same, as jobs are kept by account."""
-    from ..journal.account import AccountJournal  # noqa: PLC0415 - help is shown without it
+    from ..journal.account import AccountJournal, open_file  # noqa: PLC0415 - help is shown without it
     from ..journal.memory import MemoryJournal  # noqa: PLC0415 - as above
-    from ..journal.record import account_name  # noqa: PLC0415 - as above
-    from ..journal.sqlite import SqliteJournal  # noqa: PLC0415 - as above
+    from ..journal.record import account_id, key_hash  # noqa: PLC0415 - as above
+    from ..settings import Settings, scheme_and_host  # noqa: PLC0415 - as above
 
     if options.sandbox:
         yield AccountJournal(MemoryJournal(), "sandbox", _nothing_waits)
         return
-    account = account_name(_key(options, screen))
+    settings = Settings.load(api_key=_key(options, screen), base_url=options.base_url)
+    account = account_id(options.account, scheme_and_host(settings.base_url)[1])
     if options.journal is not None and not options.journal.expanduser().exists():
         raise ConfigurationError(f"there is no journal {options.journal}")
-    async with SqliteJournal(_journal_path(options)) as journal:
+    async with open_file(_journal_path(options), account, key_hash(settings.api_key)) as journal:
         yield AccountJournal(journal, account, _nothing_waits)
 
 

@@ -134,7 +134,7 @@ class _Inbox:
         """See `webhooks.Recipient.webhook_secret`."""
         return self.config.secret if job_id is None else self.config.secret_for(job_id)
 
-    def deliver(self, event: WebhookEvent, job_id: str | None) -> bool:  # noqa: ARG002 - the verdict tells the job
+    async def deliver(self, event: WebhookEvent, job_id: str | None) -> bool:  # noqa: ARG002 - the verdict tells the job
         """See `webhooks.Recipient.deliver`."""
         self._latest = event
         return True

@@ -11,11 +11,11 @@ from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeAlias, TypeVar
 
 from ..api.request import Request
-from ..errors import ConfigurationError, InvalidRequest, JobCancelled, MusicError
+from ..errors import ConfigurationError, InvalidRequest, JobCancelled, JobTimeout, MusicError
 from ..events import JobState
+from ..journal.budget import Budget
 from ..journal.record import as_text
-from .budget import Budget
-from .job import Job, tell_left
+from .job import Job, warn_of_unfinished
 
 R = TypeVar("R")
 
@@ -43,11 +43,11 @@ class Opener(Protocol):
         resend: Collection[JobState],
         watcher: Callable[[Job[Any]], None],
     ) -> Job[R]:
-        """Queue a request as a job whose end `watcher` is told; `named`: its key means the same in every run."""
+        """Queue a request as a job with whose end `watcher` is called; `named`: its key means the same in every run."""
         ...
 
-    async def count_spent(self, group: str, budget: Budget) -> None:
-        """Count in a budget what earlier runs of a named group spent, and what others may be spending."""
+    def give_up(self, job: Job[Any], error: MusicError, *, released: bool = False) -> None:
+        """See `job.Giver.give_up`."""
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
         """Call back after so many seconds of the service."""
@@ -149,7 +149,7 @@ class JobGroup:
         )
         self._jobs[job.key] = job
         if self._expired:
-            job._run_out()
+            self._opener.give_up(job, JobTimeout(job))
         elif self._on_failure == "cancel" and self._failure is not None:
             job.cancel()
         return job
@@ -163,7 +163,7 @@ class JobGroup:
 
     def results(self) -> list[Any]:
         """Return the results there are, in the order of submitting. `Any`: a group may mix operations."""
-        return [job._value() for job in self.jobs if job.done() and job.exception() is None]
+        return [job.value() for job in self.jobs if job.done() and job.exception() is None]
 
     def failures(self) -> dict[Job[Any], MusicError]:
         """Return the jobs that failed, each with its error; those that were cancelled are not among them."""
@@ -189,12 +189,7 @@ class JobGroup:
         return sum(job.cancel() for job in self.jobs)
 
     async def __aenter__(self) -> Self:
-        """Start the group's timeout.
-
-        With a name, a budget and a journal it is read first what earlier runs spent: raises `JournalError`.
-        """
-        if self._budget is not None and self.name:
-            await self._opener.count_spent(self.name, self._budget)
+        """Start the group's timeout."""
         self._inside = True
         if self._timeout is not None:
             self._timer = self._opener.call_later(self._timeout, self._run_out)
@@ -212,8 +207,8 @@ class JobGroup:
             self._inside = False
             unfinished = [job for job in self.jobs if not job.done()]
             for job in unfinished:
-                job._leave()
-            tell_left("the group was left", unfinished, journal=self._opener.has_journal)
+                self._opener.give_up(job, JobCancelled(job), released=True)
+            warn_of_unfinished("the group was left", unfinished, journal=self._opener.has_journal)
             if self._timer is not None:
                 self._timer.cancel()
         failures = self.failures()
@@ -256,7 +251,7 @@ class JobGroup:
     def _run_out(self) -> None:
         self._expired = True
         for job in self.jobs:
-            job._run_out()
+            self._opener.give_up(job, JobTimeout(job))
 
 
 def to_resend(*, unknown: bool, failed: bool) -> Collection[JobState]:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from ..errors import ConfigurationError
-from ..events import JobState
+from ..events import JobState, logger
 from .protocol import JobJournal
 from .record import JobRecord
-from .steps import Accepted, Finished, Refused, Step
+from .steps import Settled
+
+
+@asynccontextmanager
+async def open_file(path: str | os.PathLike[str], account: str, key_hash: str) -> AsyncIterator[JobJournal]:
+    """Open the journal in a file, whose jobs are kept by the account's name; earlier versions kept them by its key."""
+    from .sqlite import SqliteJournal  # noqa: PLC0415 - who keeps jobs elsewhere loads no SQLite
+
+    async with SqliteJournal(path) as journal:
+        for warning in await journal.migrate_accounts(account, key_hash):
+            logger.warning("%s", warning)
+        yield journal
 
 
 class AccountJournal:
@@ -49,26 +62,20 @@ class AccountJournal:
 
         `task_id`: the service has it under this id; it is watched when it is submitted again, at no cost. None: the
         service did not take it; it is sent when it is submitted again. A `submitted` job whose task the service knows
-        no more can be settled without a `task_id`: it has failed then, its credits count as spent, and it is made anew
+        no more can be settled without a `task_id`: it has failed then, its credits count as spent, and it is sent again
         with `resend_failed=True`. Returns its record. Raises `ConfigurationError` when the journal has no job of that
         key, or knows what became of it.
         """
         record = await self.job(key, group=group)
-        step: Step | None = None
-        if record is not None and record.state is JobState.UNKNOWN:
-            if task_id is not None:
-                step = Accepted(record.id, task_id)
-            else:
-                step = Refused(record.id, "", "settled by hand: it was not taken", left=True)
-        elif record is not None and record.state is JobState.SUBMITTED and task_id is None:
-            gone = "settled by hand: the service knows its task no more"
-            step = Finished(record.id, None, gone, refunded=False, task_id=record.task_id)
+        step = None if record is None else Settled(record.id, record.attempts, task_id)
         (outcome,) = await self._journal.apply([step]) if step is not None else (None,)
-        if outcome is None or not outcome.changed or outcome.record is None:
-            raise ConfigurationError(
-                f"the journal has no unknown job with the key {key!r} in the group {group!r}, nor one to give up"
-            )
-        return outcome.record
+        if outcome is not None and outcome.changed and outcome.record is not None:
+            return outcome.record
+        if record is not None and record.state is JobState.SUBMITTED and record.owner is not None:
+            raise ConfigurationError(f"a living session watches the task of {key!r}: wait for it, or end that session")
+        raise ConfigurationError(
+            f"the journal has no unknown job with the key {key!r} in the group {group!r}, nor one to give up"
+        )
 
     async def prune(self, older_than: timedelta | float = timedelta(days=30)) -> int:
         """Remove jobs that ended longer ago than `older_than` (a timedelta, or seconds); return how many.

@@ -27,12 +27,15 @@ class Ledger:
         """Return it as it is after a change of one of its jobs."""
         spent = (after.credits if after else 0) - (before.credits if before else 0)
         at_risk = (after.at_risk if after else 0) - (before.at_risk if before else 0)
-        return attrs.evolve(self, spent=self.spent + spent, at_risk=self.at_risk + at_risk)
+        return Ledger(self.limit, self.spent + spent, self.at_risk + at_risk)
+
+
+OVER_BUDGET = "would exceed the budget"
 
 
 def refusal(cost: int, left: int, limit: int) -> str:
     """Say why a job is not sent."""
-    return f"would exceed the budget: it costs {cost} credits, {left} of {limit} are left"
+    return f"{OVER_BUDGET}: it costs {cost} credits, {left} of {limit} are left"
 
 
 def check_limit(limit: int) -> int:

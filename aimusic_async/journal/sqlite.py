@@ -1,7 +1,7 @@
 """The journal in a SQLite file: for all processes of one machine, each step synced to the disk before it counts.
 
 One thread does all the work. Whatever waits for it goes into one transaction, so that a hundred jobs at once cost
-little more than one. What is in the file is told in `sqlite_tables`.
+little more than one. `sqlite_file` opens the file, `sqlite_tables` reads and writes what is in it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Self, TypeVar
@@ -20,9 +20,12 @@ import attrs
 
 from ..errors import JournalError
 from ..events import JobState
-from .protocol import Outcome
+from . import leases
+from .budget import Ledger
+from .protocol import VERSION, Outcome
 from .record import JobRecord
-from .sqlite_tables import Tables, closed, connect, is_busy, told, transaction
+from .sqlite_file import connect, describe_error, is_busy, not_passing
+from .sqlite_tables import Tables
 from .steps import Step
 
 T = TypeVar("T")
@@ -35,33 +38,48 @@ class SqliteJournal:
     machine: over a network (NFS, SMB) the locks that keep processes apart do not hold. Opening raises `JournalError`
     when the file cannot be written durably, is damaged, or is not a journal that this version knows.
 
-    Several processes may have the same file open, and each waits up to `patience` seconds for the others. `clock` tells
-    the time in Unix seconds. Leaving the block waits until all is written that was asked for. An object may be opened
-    again when it was closed.
+    The tables of an older version are brought to this one, after a copy of the file was made beside it; while a process
+    of that version has the file open, opening raises `JournalError`.
+
+    Several processes may have the same file open. Leaving the block waits until all is written that was asked for. An
+    object may be opened again when it was closed.
 
     Whatever is asked for is carried out, also when the call is cancelled. A call that raises `JournalError` has changed
-    nothing, and the journal stays usable: when the disk has room again, it writes again.
+    nothing, and the journal stays usable: when the disk has room again, it writes again. A step that cannot be stored
+    by itself harms no other: see `Outcome.error`.
+
+    Args:
+        path: Where the file is.
+        clock: Gives the times of records, in Unix seconds.
+        steady: Gives the time of leases: the boot of the machine, and seconds of a clock that is never set.
+        patience: How many seconds to wait for other processes.
+
     """
+
+    version = VERSION
 
     def __init__(
         self,
         path: str | os.PathLike[str],
         *,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], tuple[str, float]] = leases.steady,
         patience: float = 10.0,
     ) -> None:
         self._path = os.fspath(path)
         self._clock = clock
+        self._steady = steady
         self._patience = patience
         self._thread: ThreadPoolExecutor | None = None
-        self._its = threading.local()  # `.db`: the connection belongs to the thread, and each opening has its own
+        self._its = threading.local()  # `.db` belongs to the thread; each opening has its own, and `.tables`
+        self._warned: set[object] = set()  # ids of records that cannot be read
         self._waiting: deque[_Call] = deque()
         self._called = False
 
     async def __aenter__(self) -> Self:
         """Open the file. Cancelling leaves it closed."""
         if self._thread is not None:
-            raise JournalError(f"the journal {self._path} is open already; share it, or make another object")
+            raise not_passing(self._path, "is open already; share it, or make another object")
         self._thread = thread = ThreadPoolExecutor(1, thread_name_prefix="aimusic-journal")
         try:
             await asyncio.get_running_loop().run_in_executor(thread, self._open)
@@ -82,7 +100,7 @@ class SqliteJournal:
         thread.shutdown()  # waits for a thread that has nothing left to do
 
     async def apply(self, steps: Sequence[Step]) -> Sequence[Outcome]:
-        """See `JobJournal.apply`. If one step cannot be kept, none of the same call is."""
+        """See `JobJournal.apply`."""
         return await self._ask(lambda tables: tables.apply(steps))
 
     async def find(
@@ -93,25 +111,35 @@ class SqliteJournal:
         states: Collection[JobState] | None = None,
         key: str | None = None,
         task_id: str | None = None,
-        changed_since: float | None = None,
+        after: int | None = None,
         limit: int | None = None,
     ) -> Sequence[JobRecord]:
         """See `JobJournal.find`."""
 
         def find(tables: Tables) -> Sequence[JobRecord]:
-            return tables.find(
-                account, group=group, states=states, key=key, task_id=task_id, changed_since=changed_since, limit=limit
-            )
+            return tables.find(account, group=group, states=states, key=key, task_id=task_id, after=after, limit=limit)
 
         return await self._ask(find, writes=False)
+
+    async def ledgers(self, account: str) -> Mapping[str, Ledger]:
+        """See `JobJournal.ledgers`."""
+        return await self._ask(lambda tables: tables.ledgers(account), writes=False)
+
+    async def latest(self) -> int:
+        """See `JobJournal.latest`."""
+        return await self._ask(lambda tables: tables.latest(), writes=False)
 
     async def prune(self, account: str, *, older_than: float) -> int:
         """See `JobJournal.prune`. The file keeps its size; the room in it is used again."""
         return await self._ask(lambda tables: tables.prune(account, older_than))
 
-    async def lease(self, owner: str, seconds: float) -> None:
-        """See `JobJournal.lease`. When the owner's process on this machine has ended, its lease has too."""
-        await self._ask(lambda tables: tables.lease(owner, seconds))
+    async def beat(self, owner: str, account: str, *, alive: bool = True) -> None:
+        """See `JobJournal.beat`."""
+        await self._ask(lambda tables: tables.beat(owner, account, alive=alive))
+
+    async def owners(self, account: str) -> Mapping[str, float]:
+        """See `JobJournal.owners`. An owner whose process on this machine has ended is left out."""
+        return await self._ask(lambda tables: tables.owners(account), writes=False)
 
     async def save(self, account: str, name: str, text: str) -> None:
         """See `JobJournal.save`."""
@@ -121,9 +149,20 @@ class SqliteJournal:
         """See `JobJournal.load`."""
         return await self._ask(lambda tables: tables.load(account, name), writes=False)
 
+    async def migrate_accounts(self, account: str, key_hash: str) -> Sequence[str]:
+        """Give the jobs of a version 1 journal, which named an account by the hash of its API key, to named accounts.
+
+        The jobs of `key_hash` become those of `account`. So do those of one other hash, when no more are there and
+        `account` has no jobs yet. All others, and those whose keys `account` uses already, go to accounts named
+        `legacy-` and their hash, at the same host. Ids stay as they are. Doing it again changes nothing.
+
+        Returns sentences for the user, which say what became of jobs of other keys. Raises `JournalError`.
+        """
+        return await self._ask(lambda tables: tables.migrate_accounts(account, key_hash))
+
     async def _ask(self, work: Callable[[Tables], T], *, writes: bool = True) -> T:
         if self._thread is None:
-            raise closed(self._path)
+            raise not_passing(self._path, "is not open; enter it with `async with`")
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Call(work, answer, writes))
         if not self._called:
@@ -134,7 +173,10 @@ class SqliteJournal:
     # --- from here on in the thread --------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        self._its.db = connect(self._path, patience=self._patience)
+        self._its.db = db = connect(self._path, patience=self._patience, now=self._clock())
+        self._its.tables = Tables(
+            db, self._path, patience=self._patience, clock=self._clock, steady=self._steady, warned=self._warned
+        )
 
     def _close(self) -> None:
         if hasattr(self._its, "db"):
@@ -155,13 +197,12 @@ class SqliteJournal:
     def _carry_out(self, calls: Sequence[_Call]) -> list[_Answer]:
         """Do all in one transaction; if that fails, each in its own, so that only what cannot be done fails."""
         try:
-            writes = any(call.writes for call in calls)
-            with transaction(self._its.db, writes=writes, patience=self._patience):
-                tables = Tables(self._its.db, self._clock())
+            tables: Tables = self._its.tables
+            with tables.transaction(writes=any(call.writes for call in calls)):
                 return [(call, call.work(tables)) for call in calls]
         except Exception as error:  # noqa: BLE001 - goes to whoever asked
             if len(calls) == 1 or is_busy(error):
-                return [(call, told(self._path, error)) for call in calls]
+                return [(call, describe_error(self._path, error)) for call in calls]
         return [answer for call in calls for answer in self._carry_out([call])]
 
 

@@ -1,326 +1,351 @@
-"""The journal's tables in a SQLite file: opening them safely, and what is asked of them inside one transaction.
-
-Nothing here knows of threads or event loops. The SQL runs on SQLite 3.31 and later.
-"""
+"""What is asked of a journal's tables in a SQLite file, inside one transaction."""
 
 from __future__ import annotations
 
+import math
 import operator
-import os
-import random
+import re
 import sqlite3
-import threading
-import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
 
 from ..errors import JournalError
-from ..events import JobState
-from .leases import surely_dead
+from ..events import JobState, logger
+from .budget import Ledger
+from .leases import SENDING_LEASE, silence, surely_dead
 from .protocol import Outcome
-from .record import ENDED, JobRecord
-from .steps import Step
+from .record import ENDED, JobRecord, account_id, group_scope
+from .sqlite_file import concerns_file, copy_of, describe_error, not_passing, transaction
+from .steps import Change, Enter, Moment, Step, apply
 
-APPLICATION = 0x61694D75
-"""Marks a SQLite file as a journal of ours."""
-
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    (
-        """
-        CREATE TABLE records (
-            id TEXT NOT NULL PRIMARY KEY, account TEXT NOT NULL, "group" TEXT NOT NULL, "key" TEXT NOT NULL,
-            operation TEXT NOT NULL, request TEXT, cost INTEGER NOT NULL, repeatable INTEGER NOT NULL,
-            state TEXT NOT NULL, owner TEXT,
-            task_id TEXT, former TEXT NOT NULL, credits INTEGER NOT NULL, answer TEXT, error TEXT, refunded INTEGER,
-            attempts INTEGER NOT NULL, created REAL NOT NULL, updated REAL NOT NULL, accepted REAL,
-            UNIQUE (account, "group", "key")
-        )
-        """,
-        "CREATE INDEX by_state ON records (account, state)",
-        "CREATE INDEX by_change ON records (account, updated)",
-        "CREATE INDEX by_task ON records (account, task_id) WHERE task_id IS NOT NULL",
-        "CREATE TABLE owners (owner TEXT NOT NULL PRIMARY KEY, until REAL NOT NULL)",
-        """
-        CREATE TABLE texts (
-            account TEXT NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (account, name)
-        )
-        """,
-    ),
-)
-"""What makes each version of the tables from the one before. An entry is never changed again: only added to the end."""
-
-CHECKED = 64 * 2**20
-"""Bytes. A file that is smaller is looked through for damage when it is opened."""
-
-_NAMES = tuple(field.name for field in attrs.fields(JobRecord))
+_FIELDS = attrs.fields(JobRecord)
+_NAMES = tuple(field.name for field in _FIELDS)
 _values = operator.attrgetter(*_NAMES)
 _STATES = {state.value: state for state in JobState}
+_STORED = {"str": str, "JobState": str, "int": int, "bool": int, "float": float, "None": type(None)}
+_KINDS = tuple({_STORED[part] for part in str(field.type).split(" | ")} for field in _FIELDS)
+"""What each column may hold, by the types of the fields."""
 
 _COLUMNS = ", ".join(f'"{name}"' for name in _NAMES)
 _SELECT = f"SELECT {_COLUMNS} FROM records"  # noqa: S608 - the names of columns; values are parameters everywhere
-_SELECT_ONE = f"{_SELECT} WHERE id = :id"
-_INSERT = f"INSERT INTO records ({_COLUMNS}) VALUES ({', '.join(f':{name}' for name in _NAMES)})"  # noqa: S608 - as above
-
-_making = threading.Lock()
-_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-_WHY = dict.fromkeys(_BUSY, "was locked by another process for too long; end that process, or try again") | {
-    sqlite3.SQLITE_FULL: "cannot be written, the disk is full; make room",
-    sqlite3.SQLITE_IOERR: "could not be read or written; look at its disk",
-    sqlite3.SQLITE_READONLY: "cannot be written; make the file and its folder writable for you, or name another",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened; make the file and its folder writable for you, or name another",
-    sqlite3.SQLITE_NOTADB: "is no SQLite file; name another",
-    sqlite3.SQLITE_CORRUPT: "is damaged; keep it, for it tells what was paid, and name another or restore a copy",
-}
-
-
-def connect(path: str, *, patience: float) -> sqlite3.Connection:
-    """Open the file, make or update its tables, and try a durable write.
-
-    Raises `JournalError`. `patience` is how many seconds to wait for other processes.
-    """
-    try:
-        real = Path(path).resolve()
-        _make(real)
-        db = sqlite3.connect(real, timeout=patience, isolation_level=None)
-        try:
-            _prepare(db, path, size=real.stat().st_size, patience=patience)
-        except BaseException:
-            db.close()
-            raise
-    except (OSError, sqlite3.Error) as error:
-        raise told(path, error) from error
-    return db
-
-
-def _make(path: Path) -> None:
-    """Make the file, readable by nobody else, if there is none."""
-    # Closing any descriptor of a file takes away the locks that this process has on it: so nobody may have come as far
-    # as to a lock while this one is open, and a file that is there already is not opened here at all.
-    with _making, suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-
-
-def _prepare(db: sqlite3.Connection, path: str, *, size: int, patience: float) -> None:
-    with transaction(db, writes=False, patience=patience):  # another process may be making it just now
-        _version(db, path)  # before anything is changed in it: it may be another program's
-    db.execute("PRAGMA journal_mode = TRUNCATE")
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA fullfsync = ON")  # macOS: past the cache of the disk; means nothing elsewhere
-    db.execute("PRAGMA temp_store = MEMORY")
-    with transaction(db, writes=True, patience=patience):
-        version = _version(db, path)
-        if size < CHECKED and db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-            raise JournalError(_sentence(path, _WHY[sqlite3.SQLITE_CORRUPT]))
-        for migration in MIGRATIONS[version:]:
-            for statement in migration:
-                db.execute(statement)
-        db.execute(f"PRAGMA application_id = {APPLICATION}")
-        db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")  # is written also when it is the same: the trial
-
-
-def _version(db: sqlite3.Connection, path: str) -> int:
-    """Return the version of the tables, 0 in an empty file."""
-    (application,) = db.execute("PRAGMA application_id").fetchone()
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if application != APPLICATION and (application or version or tables):
-        raise JournalError(_sentence(path, "is another program's SQLite file; name another"))
-    if version > len(MIGRATIONS):
-        raise JournalError(_sentence(path, "was written by a newer aimusic-async; update this one, or name another"))
-    return int(version)
-
-
-def told(path: str, error: Exception) -> JournalError:
-    """Say in one sentence what is wrong with the journal, and what to do."""
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    why = _WHY.get(code & 0xFF) if code is not None else None
-    if code == sqlite3.SQLITE_READONLY_DBMOVED:
-        why = "was moved or removed while it was open; put it back, and open it again"
-    elif isinstance(error, FileNotFoundError):
-        why = "cannot be made, its folder does not exist; make the folder, or name another"
-    elif isinstance(error, OSError):
-        why = f"cannot be made; look at its folder ({error.strerror})"
-    told = JournalError(_sentence(path, why or f"could not do what was asked ({type(error).__name__}: {error})"))
-    told.__cause__ = error
-    return told
-
-
-def closed(path: str) -> JournalError:
-    """Say that the journal is not open."""
-    return JournalError(_sentence(path, "is not open; enter it with `async with`"))
-
-
-def _sentence(path: str, why: str) -> str:
-    return f"the journal {path} {why}"
-
-
-def is_busy(error: Exception) -> bool:
-    """Whether another process has the file, so that trying at once again would only wait as long again."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY
-
-
-@contextmanager
-def transaction(db: sqlite3.Connection, *, writes: bool, patience: float) -> Iterator[None]:
-    """Do all of the block or nothing. When it is left, all is durable; when nothing changed, nothing was written."""
-    if writes:
-        _begin(db, patience)
-    else:
-        db.execute("BEGIN")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:  # a full disk has ended it already
-            db.execute("ROLLBACK")
-        raise
-
-
-def _begin(db: sqlite3.Connection, patience: float) -> None:
-    """Get the right to write, before any other process that looks less often.
-
-    SQLite's own waiting looks every tenth of a second. Beside a process that writes all the time, and leaves the file
-    alone for a fraction of a millisecond only, that took many seconds.
-    """
-    until = time.monotonic() + patience
-    db.execute("PRAGMA busy_timeout = 0")
-    try:
-        while True:
-            try:
-                db.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if not is_busy(error) or time.monotonic() >= until:
-                    raise
-                time.sleep(random.uniform(0.0005, 0.002))
-            else:
-                return
-    finally:
-        db.execute(f"PRAGMA busy_timeout = {round(patience * 1000)}")
+_BY_ID = f"{_SELECT} WHERE id = ?"
+_BY_KEY = f'{_SELECT} WHERE account = ? AND "group" = ? AND "key" = ?'
+_INSERT = f"INSERT INTO records ({_COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"  # noqa: S608 - as above
+_SET_LEDGER = """
+    INSERT INTO ledgers (account, scope, "limit", spent, at_risk) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (account, scope)
+    DO UPDATE SET "limit" = excluded."limit", spent = excluded.spent, at_risk = excluded.at_risk
+"""
+_LARGEST = 2**63 - 1
+_LATEST = f"""
+    SELECT value FROM counters WHERE name = 'sequence'
+    UNION ALL SELECT CAST(coalesce(max(sequence), 0) AS INTEGER) FROM records WHERE sequence <= {_LARGEST}
+"""  # noqa: S608 - a number; a text would be larger than any
+_HASH = re.compile("[0-9a-f]{16}")
+"""Of an API key: the account's name in the first version."""
 
 
 class Tables:
-    """The tables during one transaction, in which it is `now` all the time. For methods see `JobJournal`."""
+    """The tables of an open file, for one thread. Each method belongs into a `transaction`; see `JobJournal`."""
 
-    def __init__(self, db: sqlite3.Connection, now: float) -> None:
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        path: str,
+        *,
+        patience: float,
+        clock: Callable[[], float],
+        steady: Callable[[], tuple[str, float]],
+        warned: set[object],
+    ) -> None:
         self._db = db
-        self._now = now
-        self._alive: dict[str, bool] = {}
+        self._path = path
+        self._patience = patience
+        self._clock = clock
+        self._steady = steady
+        self._sound: set[tuple[type, ...]] = set()  # types of rows that can be read
+        self._warned = warned  # ids of rows that cannot, and of which a warning says so
+        self._begin()
 
-    def apply(self, steps: Sequence[Step]) -> list[Outcome]:
-        """Carry out steps."""
-        outcomes: list[Outcome] = []
-        for step in steps:
-            row = self._db.execute(_SELECT_ONE, {"id": step.id}).fetchone()
-            before = None if row is None else _record(row)
-            after = step.after(before, now=self._now, alive=self._is_alive)
-            if after is not before:
-                self._keep(before, after)
-            outcomes.append(Outcome(after, changed=after is not before))
-        return outcomes
+    @contextmanager
+    def transaction(self, *, writes: bool) -> Iterator[None]:
+        """Do all of the block or nothing; when it is left, all is durable. It is the same `now` all the time."""
+        with transaction(self._db, writes=writes, patience=self._patience):
+            self._begin()
+            yield
+            self._flush()
 
-    def _keep(self, before: JobRecord | None, after: JobRecord | None) -> None:
-        if after is None:
-            assert before is not None
-            self._db.execute("DELETE FROM records WHERE id = :id", {"id": before.id})
-            return
+    def _begin(self) -> None:
+        self._now = self._clock()
+        self._sequence: int | None = None
+        self._ledgers: dict[tuple[str, str], Ledger] = {}
+        self._moved: set[tuple[str, str]] = set()  # ledgers that are to be written
+        self._silences: dict[str, float] = {}
+
+    def _flush(self) -> None:
+        rows = [(*name, *attrs.astuple(self._ledgers[name])) for name in self._moved]
+        self._moved.clear()
+        if rows:
+            self._db.executemany(_SET_LEDGER, rows)
+
+    # --- steps -------------------------------------------------------------------------------------------------------
+
+    def apply(self, steps: Iterable[Step]) -> list[Outcome]:
+        """Carry out steps. One that cannot be stored changes nothing, and its outcome says why."""
+        return [self._apply(step) for step in steps]
+
+    def _apply(self, step: Step) -> Outcome:
+        before = None
+        try:
+            before = self._find_one(step)
+            account = step.record.account if isinstance(step, Enter) else before.account if before else ""
+            moment = Moment(self._now, self._silence, lambda scope: self._ledger(account, scope))
+            sequence = self.latest() + 1
+            change = apply(step, before, moment, sequence=sequence)
+            if change is None:
+                return Outcome(before, changed=False)
+            self._keep(account, before, change)
+        except Exception as error:
+            if concerns_file(error):
+                raise
+            return Outcome(before, changed=False, error=describe_error(self._path, error))
+        self._sequence = sequence
+        return Outcome(change.record, changed=True)
+
+    def _find_one(self, step: Step) -> JobRecord | None:
+        if isinstance(step, Enter):  # an id that an older version made does not follow from the key
+            rows = self._rows(_BY_KEY, (step.record.account, step.record.group, step.record.key))
+        else:
+            rows = self._rows(_BY_ID, (step.id,))
+        for row in rows:
+            return self._record(row)
+        return None
+
+    def _keep(self, account: str, before: JobRecord | None, change: Change) -> None:
+        """Keep a change, or raise and keep nothing of it: one statement writes, and ledgers wait for the end."""
+        after, ledgers = change.record, {(account, scope): ledger for scope, ledger in change.ledgers.items()}
+        for ledger in ledgers.values():
+            if max(abs(ledger.spent), abs(ledger.at_risk), abs(ledger.limit or 0)) > _LARGEST:
+                raise OverflowError("a budget's credits are too many to be stored")
         if before is None:
-            self._db.execute(_INSERT, _row(after))
-            return
-        there, row = _row(before), _row(after)
-        sets = ", ".join(f'"{name}" = :{name}' for name in _NAMES if row[name] != there[name])
-        if sets:  # what is the same is not written, so that its index and its pages stay as they are
-            self._db.execute(f"UPDATE records SET {sets} WHERE id = :id", row)  # noqa: S608 - the names of columns
+            assert after is not None
+            self._db.execute(_INSERT, _values(after))
+        elif after is None:
+            self._hold_sequence()
+            self._db.execute("DELETE FROM records WHERE id = ?", (before.id,))
+        else:  # what is the same is not written, so that its index and its pages stay as they are
+            pairs = zip(_NAMES, _values(before), _values(after), strict=True)
+            sets = {f'"{name}" = ?': new for name, old, new in pairs if new != old}
+            self._db.execute(f"UPDATE records SET {', '.join(sets)} WHERE id = ?", (*sets.values(), before.id))  # noqa: S608 - the names of columns
+        self._moved.update(name for name, ledger in ledgers.items() if ledger != self._ledgers[name])
+        self._ledgers |= ledgers
 
-    def _is_alive(self, owner: str) -> bool:
-        if owner not in self._alive:
-            found = self._db.execute("SELECT until FROM owners WHERE owner = :owner", {"owner": owner}).fetchone()
-            self._alive[owner] = found is not None and found[0] > self._now and not surely_dead(owner)
-        return self._alive[owner]
+    def _ledger(self, account: str, scope: str) -> Ledger:
+        known = self._ledgers.get((account, scope))
+        if known is None:
+            asked = 'SELECT "limit", spent, at_risk FROM ledgers WHERE account = ? AND scope = ?'
+            row = self._db.execute(asked, (account, scope)).fetchone()
+            known = self._ledgers[account, scope] = Ledger(*row or ())
+        return known
+
+    def latest(self) -> int:
+        """Return the number of the latest change."""
+        if self._sequence is None:
+            self._sequence = max(number for (number,) in self._db.execute(_LATEST))
+        return self._sequence
+
+    def _hold_sequence(self) -> None:
+        """See to it that the sequence does not go back when the record of the latest change is removed."""
+        self._db.execute(
+            "UPDATE counters SET value = :now WHERE name = 'sequence' AND value < :now", {"now": self.latest()}
+        )
+
+    # --- records -----------------------------------------------------------------------------------------------------
 
     def find(
         self,
         account: str,
         *,
-        group: str | None,
-        states: Collection[JobState] | None,
-        key: str | None,
-        task_id: str | None,
-        changed_since: float | None,
-        limit: int | None,
+        group: str | None = None,
+        states: Collection[JobState] | None = None,
+        key: str | None = None,
+        task_id: str | None = None,
+        after: int | None = None,
+        limit: int | None = None,
     ) -> list[JobRecord]:
         """Return records."""
-        values: dict[str, str | float] = {"account": account, "limit": -1 if limit is None else limit}
-        where = ["account = :account"]
-        if group is not None:
-            where.append('"group" = :group')
-            values["group"] = group
-        if key is not None:
-            where.append('"key" = :key')
-            values["key"] = key
-        if task_id is not None:
-            where.append("task_id = :task_id")
-            values["task_id"] = task_id
-        if changed_since is not None:
-            where.append("updated >= :since")
-            values["since"] = changed_since
-        if states is not None:
-            named = {f"state{index}": state.value for index, state in enumerate(states)}
-            where.append(f"state IN ({', '.join(f':{name}' for name in named)})")
-            values |= named
-        rows = self._db.execute(f"{_SELECT} WHERE {' AND '.join(where)} ORDER BY created, rowid LIMIT :limit", values)
-        return [_record(row) for row in rows]
+        given = {
+            "account = ?": account,
+            '"group" = ?': group,
+            '"key" = ?': key,
+            "task_id = ?": task_id,
+            "sequence > ?": after,
+        }
+        where = {condition: value for condition, value in given.items() if value is not None}
+        values = [*where.values(), *(states or ()), -1 if limit is None else limit]
+        conditions = [*where] if states is None else [*where, f"state IN ({', '.join('?' * len(states))})"]
+        order = "created, rowid" if after is None else "sequence"
+        found = []
+        for row in self._rows(f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT ?", values):
+            try:
+                found.append(self._record(row))
+            except JournalError as error:
+                if row[0] not in self._warned:
+                    self._warned.add(row[0])
+                    logger.warning("%s; it is left out", error)
+        return found
+
+    def _rows(self, sql: str, values: Sequence[object]) -> Iterable[tuple[Any, ...]]:
+        rows = self._db.execute(sql, values)
+        try:
+            return rows.fetchall()
+        except sqlite3.OperationalError as error:
+            if "UTF-8" not in str(error):
+                raise
+        self._db.text_factory = _text_or_bytes  # slow, so only when there is a text that is none
+        try:
+            return self._db.execute(sql, values).fetchall()
+        finally:
+            self._db.text_factory = str
+
+    def _record(self, row: tuple[Any, ...]) -> JobRecord:
+        """Read a row. Raises `JournalError` when it holds what this version does not write."""
+        fields = dict(zip(_NAMES, row, strict=True))
+        kinds = tuple(map(type, row))
+        if kinds not in self._sound:
+            odd = [name for name, kind, known in zip(_NAMES, kinds, _KINDS, strict=True) if kind not in known]
+            if odd:
+                raise self._unreadable(fields, odd[0])
+            self._sound.add(kinds)
+        if fields["state"] not in _STATES:
+            raise self._unreadable(fields, "state")
+        fields["state"] = _STATES[fields["state"]]
+        fields["repeatable"] = bool(fields["repeatable"])
+        if fields["refunded"] is not None:
+            fields["refunded"] = bool(fields["refunded"])
+        return JobRecord(**fields)
+
+    def _unreadable(self, fields: dict[str, Any], odd: str) -> JournalError:
+        what = f"the job {fields['key']!r} of the group {fields['group']!r}"
+        return not_passing(self._path, f"holds {what}, which this version cannot read ({odd}: {fields[odd]!r:.50})")
 
     def prune(self, account: str, older_than: float) -> int:
         """Remove records."""
-        ended = {state.name: state.value for state in ENDED}
-        states = ", ".join(f":{name}" for name in ended)
+        self._hold_sequence()
         return self._db.execute(
-            f"DELETE FROM records WHERE account = :account AND state IN ({states}) AND updated < :before",  # noqa: S608 - names of parameters
-            {"account": account, "before": self._now - older_than, **ended},
+            f"DELETE FROM records WHERE account = ? AND state IN ({', '.join('?' * len(ENDED))}) AND updated < ?",  # noqa: S608 - only question marks
+            (account, *ENDED, self._now - older_than),
         ).rowcount
 
-    def lease(self, owner: str, seconds: float) -> None:
-        """Keep a lease, and forget those that ran out."""
-        self._alive.clear()
-        until = self._now + seconds
-        self._db.execute(
-            "DELETE FROM owners WHERE until <= :now AND owner <> :owner", {"now": self._now, "owner": owner}
-        )
-        self._db.execute(
-            "INSERT INTO owners (owner, until) VALUES (:owner, :until) "
-            "ON CONFLICT (owner) DO UPDATE SET until = excluded.until",
-            {"owner": owner, "until": until},
-        )
+    def ledgers(self, account: str) -> dict[str, Ledger]:
+        """Return the ledgers."""
+        self._flush()
+        asked = 'SELECT scope, "limit", spent, at_risk FROM ledgers WHERE account = ?'
+        return {scope: Ledger(*row) for scope, *row in self._db.execute(asked, (account,))}
+
+    # --- owners ------------------------------------------------------------------------------------------------------
+
+    def _silence(self, owner: str) -> float:
+        if owner not in self._silences:
+            row = self._db.execute("SELECT boot, heard FROM owners WHERE owner = ?", (owner,)).fetchone()
+            self._silences[owner] = math.inf if row is None else self._silence_of(owner, row)
+        return self._silences[owner]
+
+    def _silence_of(self, owner: str, heard: tuple[str, float]) -> float:
+        return math.inf if surely_dead(owner) else silence(heard, self._steady())
+
+    def owners(self, account: str) -> dict[str, float]:
+        """Return the silence of those that have not ended."""
+        rows = self._db.execute("SELECT owner, boot, heard FROM owners WHERE account = ?", (account,)).fetchall()
+        silences = {owner: self._silence_of(owner, (boot, heard)) for owner, boot, heard in rows}
+        return {owner: seconds for owner, seconds in silences.items() if seconds < math.inf}
+
+    def beat(self, owner: str, account: str, *, alive: bool) -> None:
+        """Write down that an owner lives, and forget those that have not been heard of for long."""
+        self._silences.clear()
+        now = self._steady()
+        rows = self._db.execute("SELECT owner, boot, heard FROM owners").fetchall()
+        gone = [(name,) for name, boot, heard in rows if silence((boot, heard), now) > SENDING_LEASE]
+        self._db.executemany("DELETE FROM owners WHERE owner = ?", gone if alive else [*gone, (owner,)])
+        if alive:
+            self._db.execute("INSERT OR REPLACE INTO owners VALUES (?, ?, ?, ?)", (owner, account, *now))
+
+    # --- texts and accounts ------------------------------------------------------------------------------------------
 
     def save(self, account: str, name: str, text: str) -> None:
         """Keep a text."""
         self._db.execute(
-            "INSERT INTO texts (account, name, text) VALUES (:account, :name, :text) "
+            "INSERT INTO texts (account, name, text) VALUES (?, ?, ?) "
             "ON CONFLICT (account, name) DO UPDATE SET text = excluded.text WHERE text <> excluded.text",
-            {"account": account, "name": name, "text": text},
+            (account, name, text),
         )
 
     def load(self, account: str, name: str) -> str | None:
         """Return a text."""
-        found = self._db.execute(
-            "SELECT text FROM texts WHERE account = :account AND name = :name", {"account": account, "name": name}
-        ).fetchone()
+        found = self._db.execute("SELECT text FROM texts WHERE account = ? AND name = ?", (account, name)).fetchone()
         return None if found is None else str(found[0])
 
+    def migrate_accounts(self, account: str, key_hash: str) -> list[str]:
+        """Give the jobs of the first version, which named accounts by the hash of their key, to accounts with names."""
+        counts = dict(self._db.execute("SELECT account, count(*) FROM records GROUP BY account").fetchall())
+        texts = [name for (name,) in self._db.execute("SELECT DISTINCT account FROM texts")]
+        hashes = sorted(name for name in {*counts, *texts} if _HASH.fullmatch(name))
+        others = [name for name in hashes if name != key_hash and name in counts]
+        adopted = others[0] if len(others) == 1 and key_hash not in counts and account not in counts else None
+        sentences = []
+        for name in hashes:
+            legacy = f"legacy-{name}"
+            mine = name in (key_hash, adopted)
+            theirs = account_id(legacy, account.partition("@")[2]) if "@" in account else legacy
+            kept = self._rename(name, account if mine else theirs, theirs)
+            if name == adopted:
+                sentences.append(
+                    f"the journal {self._path} had jobs of one other API key only ({counts[name]}); they now belong to "
+                    f"the account {account!r}. If they are another account's, restore {copy_of(self._path, 2)} and "
+                    "open it with that account's key first"
+                )
+            if kept or (not mine and name in counts):
+                why = f"have keys that {account!r} uses too" if mine else "belong to another API key"
+                sentences.append(
+                    f"in the journal {self._path}, {kept or counts[name]} older jobs {why}; open a session with "
+                    f"account={legacy!r} to see and resume them"
+                )
+        return sentences
 
-def _row(record: JobRecord) -> dict[str, Any]:
-    row = dict(zip(_NAMES, _values(record), strict=True))
-    row["state"] = record.state.value
-    return row
+    def _rename(self, old: str, new: str, spare: str) -> int:
+        """Give all of an account to another, and what is there already to a spare one; return how many that were."""
+        self._flush()
+        ledgers = self.ledgers(old)
+        self._db.execute("UPDATE OR IGNORE records SET account = ? WHERE account = ?", (new, old))
+        rows = self._db.execute(
+            'SELECT "group", sum(credits), sum(CASE WHEN state IN (?, ?) THEN cost ELSE 0 END) FROM records '
+            'WHERE account = ? GROUP BY "group"',
+            (JobState.SENDING, JobState.UNKNOWN, old),
+        ).fetchall()
+        there = {group_scope(group): (spent, at_risk) for group, spent, at_risk in rows}
+        for scope, ledger in ledgers.items():
+            spent, at_risk = there.get(scope, (0, 0))
+            self._add(new, scope, ledger.limit, ledger.spent - spent, ledger.at_risk - at_risk)
+            if scope in there:
+                self._add(spare, scope, ledger.limit, spent, at_risk)
+        kept = self._db.execute("UPDATE OR IGNORE records SET account = ? WHERE account = ?", (spare, old)).rowcount
+        for name in (new, spare):
+            self._db.execute("UPDATE OR IGNORE texts SET account = ? WHERE account = ?", (name, old))
+        self._db.execute("DELETE FROM ledgers WHERE account = ?", (old,))
+        return kept
+
+    def _add(self, account: str, scope: str, limit: int | None, spent: int, at_risk: int) -> None:
+        there = self._ledger(account, scope)
+        limit = limit if there.limit is None else there.limit
+        self._ledgers[account, scope] = Ledger(limit, there.spent + spent, there.at_risk + at_risk)
+        self._moved.add((account, scope))
 
 
-def _record(row: tuple[Any, ...]) -> JobRecord:
-    fields = dict(zip(_NAMES, row, strict=True))
-    fields["state"] = _STATES[fields["state"]]
-    fields["repeatable"] = bool(fields["repeatable"])
-    if fields["refunded"] is not None:
-        fields["refunded"] = bool(fields["refunded"])
-    return JobRecord(**fields)
+def _text_or_bytes(raw: bytes) -> str | bytes:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw

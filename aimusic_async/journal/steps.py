@@ -361,5 +361,5 @@ def apply(step: Step, record: JobRecord | None, moment: Moment, *, sequence: int
     ledgers = {}
     for scope in one.scopes if one is not None else ():
         moved = moment.ledger(scope).moved(record, after)
-        ledgers[scope] = attrs.evolve(moved, limit=limits.get(scope, moved.limit))
+        ledgers[scope] = attrs.evolve(moved, limit=limits[scope]) if scope in limits else moved
     return Change(after, ledgers)

@@ -1,123 +1,172 @@
-"""The line of what is to be written into a journal: in order, together, and again until it is done."""
+"""The write queue of a journal: steps in order, together, and again until they are stored; one harms no other."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable
 from typing import TypeAlias
 
 import anyio
+import attrs
 
 from ..errors import JournalError
 from ..events import logger
 from .protocol import JobJournal, Outcome
-from .steps import Step
+from .steps import Accepted, Step
 
 AT_ONCE = 500
 """Steps that are handed over together: enough to share a sync, few enough to leave the loop to others."""
 _TRY_AGAIN = 1.0
+_PATIENCE = 3
+"""Failures of one step after which the others get their turn first."""
+_HANGS = 5.0
+"""Seconds without an answer of the journal after which a warning says so."""
 
-Then: TypeAlias = Callable[[Outcome | JournalError], None]
+Then: TypeAlias = Callable[[Outcome], None]
 
 
-class Line:
-    """Steps on their way into a journal. `write` does the writing."""
+@attrs.define(eq=False)
+class _Entry:
+    """A step on its way."""
+
+    step: Step
+    then: Then | None
+    failures: int = 0
+    said: bool = False
+
+
+class WriteQueue:
+    """Steps on their way into a journal; `write` does the writing. Steps of one record are stored in their order.
+
+    Trouble that passes holds what waits, and is logged once. A step that cannot be stored fails alone.
+    """
 
     def __init__(self, journal: JobJournal) -> None:
         self._journal = journal
-        self._line: deque[tuple[Step, Then | None]] = deque()
+        self._queue: deque[_Entry] = deque()
+        self._in_hand: list[_Entry] = []  # what the journal is storing
+        self._pending: Counter[str] = Counter()  # by record, both
         self._news = asyncio.Event()
-        self._quiet = asyncio.Event()  # set while nothing is to be written
-        self._quiet.set()
-        self._ended: JournalError | None = None
-        self._outage = False
-        self._one_by_one = 0  # so many steps are to be handed over each alone
+        self._settled = asyncio.Event()
+        self._singly = 0  # so many steps are to be handed over each alone
+        self._trouble = False
+        self._ended = False
 
     def steps(self) -> list[Step]:
-        """Return the steps that are not written down yet."""
-        return [step for step, _ in self._line]
+        """Return the steps that are not stored yet, those in the journal's hand first."""
+        return [entry.step for entry in (*self._in_hand, *self._queue)]
 
-    async def written(self) -> None:
-        """Wait until everything that was put in is written down, or could not be."""
-        await self._quiet.wait()
+    def append(self, step: Step, then: Then | None = None) -> None:
+        """Append a step; `then` is called, from the event loop, with what it came to."""
+        entry = _Entry(step, then)
+        self._pending[step.id] += 1
+        if self._ended:
+            self._settle(entry, _ended())
+        else:
+            self._queue.append(entry)
+            self._news.set()
 
-    def put(self, step: Step, then: Then | None = None) -> None:
-        """Put a step at the end; `then` is told what it came to. Without it, it is tried until it is written down."""
-        if self._ended is not None:
-            _answer([(step, then)], self._ended)
-            return
-        self._line.append((step, then))
-        self._quiet.clear()
-        self._news.set()
-
-    async def put_and_wait(self, step: Step) -> Outcome:
-        """Put a step at the end and wait for what it came to; cancelling leaves it there. Raises `JournalError`."""
-        done: asyncio.Future[Outcome | JournalError] = asyncio.get_running_loop().create_future()
-        self.put(step, lambda outcome: None if done.done() else done.set_result(outcome))
-        outcome = await done
-        if isinstance(outcome, JournalError):
-            raise outcome
-        return outcome
+    async def stored(self, record_id: str | None = None) -> None:
+        """Wait until all that was appended so far, of one record or of all, is stored or has failed for good."""
+        waiting = {record_id} if record_id is not None else set(self._pending)
+        while waiting := {one for one in waiting if one in self._pending}:
+            self._settled.clear()
+            await self._settled.wait()
 
     async def write(self) -> None:
-        """Write down what comes, until cancelled; who still waits then is told that it will not be."""
+        """Store what comes, until cancelled; what is not stored then has failed."""
         try:
-            await self._write()
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                while self._queue:
+                    await self._write_some()
         finally:
-            self._ended = JournalError("the session has ended; nothing more is written down")
-            _answer(self._line, self._ended)
-            self._line.clear()
-            self._quiet.set()
+            self._ended = True
+            for entry in (*self._in_hand, *self._queue):
+                self._settle(entry, _ended())
+            self._in_hand = []
+            self._queue.clear()
 
-    async def _write(self) -> None:
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            while self._line:
-                most = 1 if self._one_by_one else AT_ONCE
-                self._one_by_one = max(self._one_by_one - 1, 0)
-                await self._write_together([self._line.popleft() for _ in range(min(len(self._line), most))])
-            self._quiet.set()
-
-    async def _write_together(self, batch: list[tuple[Step, Then | None]]) -> None:
-        """Hand steps to the journal. Who waits for one that failed is told; what merely happened is tried again."""
+    async def _write_some(self) -> None:
+        most = 1 if self._singly else AT_ONCE
+        self._singly = max(self._singly - 1, 0)
+        self._in_hand = [self._queue.popleft() for _ in range(min(len(self._queue), most))]
+        hangs = asyncio.get_running_loop().call_later(_HANGS, self._say_that_it_hangs)
         try:
-            outcomes = await self._journal.apply([step for step, _ in batch])
-        except JournalError as error:
-            if not self._outage:
-                logger.warning("%s", error)
-            self._outage = True  # told once, until it works again
-            self._line.extendleft((step, None) for step, then in reversed(batch) if then is None)
-            _answer(batch, error)
-            await anyio.sleep(_TRY_AGAIN)
+            outcomes = await self._journal.apply([entry.step for entry in self._in_hand])
         except Exception as error:  # noqa: BLE001 - a journal of the user's own may raise anything
-            if len(batch) > 1:
-                self._line.extendleft(reversed(batch))
-                self._one_by_one = len(batch)  # one of them is at fault; the others are not to suffer for it
-                return
-            logger.error("%r cannot be written down: %r", batch[0][0], error)
-            _answer(batch, as_journal_error(error))
-        except BaseException:
-            _answer(batch, JournalError("the session ended meanwhile"))
-            raise
+            await self._failed(as_journal_error(error))
         else:
-            self._outage = False
-            for (_, then), outcome in zip(batch, outcomes, strict=True):
-                if then is not None:
-                    then(outcome)
+            if self._trouble and not self._queue:
+                logger.warning("the journal works again")
+                self._trouble = False
+            for entry, outcome in zip(self._in_hand, outcomes, strict=True):
+                self._settle(entry, outcome)
+            self._in_hand = []
+        finally:
+            hangs.cancel()
+
+    async def _failed(self, error: JournalError) -> None:
+        batch = self._in_hand
+        if error.passing:
+            self._say(str(error))
+        elif len(batch) == 1:  # whatever is wrong with it, the others are not to suffer
+            self._settle(batch[0], Outcome(None, changed=False, error=error))
+            self._in_hand = []
+            return
+        self._singly = len(batch)
+        for entry in batch:
+            entry.failures += len(batch) == 1
+        self._in_hand = []
+        self._queue.extendleft(reversed(batch))
+        if self._queue[0].failures == _PATIENCE:
+            self._let_others_pass()
+        if error.passing:
+            await anyio.sleep(_TRY_AGAIN)
+
+    def _let_others_pass(self) -> None:
+        """Move the first step to the end, with all later ones of its record behind it."""
+        first = self._queue[0].step.id
+        same = [entry for entry in self._queue if entry.step.id == first]
+        same[0].failures = 0
+        self._queue = deque([*(entry for entry in self._queue if entry.step.id != first), *same])
+        self._singly = len(self._queue)
+
+    def _say_that_it_hangs(self) -> None:
+        self._say("the journal does not answer")
+
+    def _say(self, what: str) -> None:
+        """Log trouble once, until the journal works again; each task id that it keeps from being stored, too."""
+        if not self._trouble:
+            logger.warning("%s; it is tried again, and nothing is sent meanwhile", what)
+        self._trouble = True
+        for entry in self._in_hand:
+            if isinstance(entry.step, Accepted) and not entry.said:
+                entry.said = True
+                logger.error("the task id %s could not be written down yet: %s", entry.step.task_id, what)
+
+    def _settle(self, entry: _Entry, outcome: Outcome) -> None:
+        self._pending[entry.step.id] -= 1
+        if not self._pending[entry.step.id]:
+            del self._pending[entry.step.id]
+            self._settled.set()
+        if entry.then is not None:
+            # Not from here: whatever it meets must not reach those whose steps come next.
+            asyncio.get_running_loop().call_soon(entry.then, outcome)
+        elif outcome.error is not None and not self._ended:
+            logger.error("%r cannot be written down: %s", entry.step, outcome.error)
 
 
-def _answer(batch: Iterable[tuple[Step, Then | None]], failure: JournalError) -> None:
-    for _, then in batch:
-        if then is not None:
-            then(failure)
+def _ended() -> Outcome:
+    return Outcome(None, changed=False, error=JournalError("the session has ended; nothing more is written down"))
 
 
 def as_journal_error(error: Exception) -> JournalError:
-    """Return what a journal raised as a `JournalError`."""
+    """Return what a journal raised as a `JournalError`. Trouble of the system passes; a mistake does not."""
     if isinstance(error, JournalError):
         return error
-    failure = JournalError(f"the journal failed: {error!r}")
+    failure = JournalError(f"the journal failed: {error!r}", passing=isinstance(error, OSError))
     failure.__cause__ = error
     return failure

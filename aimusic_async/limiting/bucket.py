@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+from contextlib import suppress
 from typing import Protocol
 
-import anyio
 import attrs
 
 from ..errors import ConfigurationError
@@ -91,8 +91,7 @@ class TokenBucket:
         async with self._turn:
             while (wait := self._level.ready_at() - clock()) > 0:
                 self._sooner.clear()
-                with anyio.move_on_after(max(wait, _SHORTEST_WAIT)):
-                    await self._sooner.wait()
+                await _wait(self._sooner, wait)
             # No await from here on: a token that was taken is a token that is returned.
             return _Grant(self, self._level.take(clock()))
 
@@ -120,6 +119,13 @@ class TokenBucket:
     def _returned(self, taken: _Taken) -> None:
         self._level.put_back(taken)
         self._sooner.set()
+
+
+async def _wait(sooner: asyncio.Event, seconds: float) -> None:
+    """Wait so long, or until the event."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(max(seconds, _SHORTEST_WAIT)):
+            await sooner.wait()
 
 
 class _Bucket(Protocol):

@@ -16,17 +16,15 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
-import anyio
 import attrs
 
 from ..errors import ConfigurationError, MusicError
 from ..events import logger
-from .bucket import _SHORTEST_WAIT, STANDARD_RATE, Token, TokenBucket, _Grant, _Level, _Taken
+from .bucket import STANDARD_RATE, Token, TokenBucket, _Grant, _Level, _Taken, _wait
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -34,21 +32,26 @@ P = ParamSpec("P")
 _BUSY = 5.0
 """Seconds that a transaction waits for those of other processes, which take some 0.1 ms each."""
 
+_AGAIN = 1.0
+"""Seconds until a file that could not be used is tried again."""
 
-class _Locked(ConfigurationError):
-    """Another process holds the file's lock for long; that passes."""
+_TROUBLE = (sqlite3.Error, OSError)
+"""What a file raises that cannot be used: it is locked, its disk is full, its folder is away. All of that passes."""
 
 
 class SharedTokenBucket:
     """At most `rate` requests per second for all processes of this machine that name the same file and `account`.
 
     The file `path` is made when it is missing, for this user only (mode 600), in a folder that exists, on a local disk.
-    It is no record of anything: losing it costs one interval, and a damaged one is made anew (a copy is kept beside
-    it, as `….damaged`). `account` keeps several accounts in one file apart; give a hash, not the key.
+    It is no record of anything: losing it costs one interval, and a damaged one starts empty again (a copy is kept
+    beside it, as `….damaged`). `account` keeps several accounts in one file apart; give a hash, not the key.
 
     Margin and order are those of `TokenBucket`, with `capacity=1`: tokens go to the waiters of a process first come,
     first served, and to the processes in turn. A token that is held, unspent, for longer than a period does not keep
     the next from being granted.
+
+    While the file cannot be used (it is locked, the disk is full, its folder is away), nobody gets a token; a warning
+    says so once, the file is tried again every second, and another says that it goes on.
 
     Use it as a context manager, once or several times over; the last one out closes it. It serves one event loop at a
     time, and needs a real one: not one with virtual time.
@@ -74,7 +77,7 @@ class SharedTokenBucket:
         self.margin: float = alone.margin
         self.period: float = alone.period
         self._clock = clock
-        self._line = _LineFile(Path(path).absolute(), account, self.period, clock)
+        self._line = _LineFile(Path(os.path.realpath(path)), account, self.period, clock)
         self._users = 0
         self._wanting = 0
         self._worker: ThreadPoolExecutor | None = None
@@ -110,18 +113,18 @@ class SharedTokenBucket:
     async def acquire(self) -> Token:
         """Wait for the next token, behind those who came before. Cancelling the wait takes none.
 
-        Raises `ConfigurationError` when the file cannot be written any more, `MusicError` when this is closed.
+        Raises `MusicError` when this is closed. A file that cannot be used makes it wait.
         """
+        self._open()
         self._wanting += 1
         try:
-            async with self._turn_of_this_process():
-                while not isinstance(answer := await self._ask_until_unlocked(), _Taken):
-                    with anyio.move_on_after(max(answer, _SHORTEST_WAIT)):
-                        await self._sooner.wait()
+            async with self._turn:
+                while not isinstance(answer := await self._ask(), _Taken):
+                    await _wait(self._sooner, answer)
                 return _Grant(self, answer)
         except BaseException:
             if self._wanting == 1:  # else the next waiter takes over the place
-                self._tell(self._line.leave)
+                self._note(self._line.leave)
             raise
         finally:
             self._wanting -= 1
@@ -132,30 +135,14 @@ class SharedTokenBucket:
         Raises `MusicError` when this is closed.
         """
         self._open()
-        self._tell(self._line.pause, moment - self._loop.time())
+        self._note(self._line.pause, moment, self._loop.time)
 
     def _spent(self, taken: _Taken) -> None:
-        self._tell(self._line.spent, taken, self._clock())
+        self._note(self._line.spent, taken, self._clock())
 
     def _returned(self, taken: _Taken) -> None:
-        self._tell(self._line.put_back, taken)
-        if self._worker is not None:
-            self._sooner.set()
-
-    def _turn_of_this_process(self) -> asyncio.Lock:
-        self._open()
-        return self._turn
-
-    async def _ask_until_unlocked(self) -> _Taken | float:
-        told = False
-        while True:
-            try:
-                return await self._ask()
-            except _Locked as error:
-                if not told:
-                    logger.warning("%s; it is asked again", error)
-                told = True
-                await anyio.sleep(_SHORTEST_WAIT)  # waiting for the lock took long enough
+        self._note(self._line.put_back, taken)
+        self._sooner.set()
 
     async def _ask(self) -> _Taken | float:
         """Return a token, or the seconds until it is worth asking again."""
@@ -180,10 +167,10 @@ class SharedTokenBucket:
     def _in_thread(self, work: Callable[[], T]) -> asyncio.Future[T]:
         return self._loop.run_in_executor(self._open(), work)
 
-    def _tell(self, work: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+    def _note(self, work: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Have something done to the line, in order; nobody waits for it, and after the end it does not matter."""
         if self._worker is not None:
-            self._worker.submit(self._line.quietly, partial(work, *args, **kwargs))
+            self._worker.submit(work, *args, **kwargs)
 
     async def _leave(self) -> None:
         self._users -= 1
@@ -198,7 +185,10 @@ class SharedTokenBucket:
 
 
 class _LineFile:
-    """A line in its file, and the place in it that this process has. All but making it is for one thread."""
+    """A line in its file, and the place in it that this process has. All but making it is for one thread.
+
+    Only `open` raises when the file cannot be used. Later, `ask` says when to ask again, and other changes are kept.
+    """
 
     def __init__(self, path: Path, account: str, period: float, clock: Callable[[], float]) -> None:
         self._path = path
@@ -207,68 +197,82 @@ class _LineFile:
         self._clock = clock
         self._place: int | None = None
         self._connection: sqlite3.Connection | None = None
-        self._trouble = False
+        self._unstored: list[Callable[[Line], object]] = []
+        self._holds = False  # since the file could not be used
 
     def open(self) -> None:
-        """Make the file, if it is missing, and see whether it can be written."""
-        self._change(lambda _: None)
+        """Make the file, if it is missing. Raises `ConfigurationError` when it cannot be written."""
+        try:
+            self._change(lambda _: None)
+        except _TROUBLE as error:
+            raise ConfigurationError(f"the shared rate limit cannot be kept in {self._path}: {error}") from error
 
     def close(self) -> None:
         """Leave the line and close the file."""
-        self.quietly(self.leave)
+        self.leave()
+        self._unstored.clear()
+        self._holds = False
         self._disconnect()
 
     def ask(self) -> _Taken | float:
-        """Return the token if it is this process's turn; else the seconds until it will be."""
-        self._place, answer = self._change(lambda line: line.ask(self._place))
+        """Return the token if it is this process's turn; else the seconds until it is worth asking again."""
+        try:
+            self._place, answer = self._change(lambda line: line.ask(self._place))
+        except _TROUBLE as error:
+            self._hold(error)
+            return _AGAIN
+        if self._holds:
+            logger.warning("the shared rate limit in %s can be used again, and requests go on", self._path)
+        self._holds = False
         return answer
 
     def leave(self) -> None:
         """Give up the place."""
         if (place := self._place) is not None:
             self._place = None
-            self._change(lambda line: line.leave(place))
+            self._soon(lambda line: line.leave(place))
 
     def put_back(self, taken: _Taken) -> None:
         """See `Line.put_back`."""
-        self._change(lambda line: line.put_back(taken, self._place))
+        self._soon(lambda line: line.put_back(taken, self._place))
 
     def spent(self, taken: _Taken, at: float) -> None:
         """See `Line.spent`."""
-        self._change(lambda line: line.spent(taken, at))
+        self._soon(lambda line: line.spent(taken, at))
 
-    def pause(self, seconds: float) -> None:
-        """See `Line.pause`."""
-        self._change(lambda line: line.pause(seconds))
+    def pause(self, until: float, time: Callable[[], float]) -> None:
+        """See `Line.pause`; `until` is a moment on the clock `time`."""
+        self._soon(lambda line: line.pause(until - time()))
 
-    def quietly(self, work: Callable[[], object]) -> None:
-        """Do what nobody waits for. Trouble is logged once, until something goes well again."""
-        try:
-            work()
-        except Exception as error:  # noqa: BLE001 - there is nobody to raise it to
-            if not self._trouble:
-                logger.warning("the shared rate limit may be kept less well: %s", error)
-            self._trouble = True
-        else:
-            self._trouble = False
+    def _soon(self, change: Callable[[Line], object]) -> None:
+        """Do what nobody waits for: now, or with the next token."""
+        self._unstored.append(change)
+        if not self._holds:
+            try:
+                self._change(lambda _: None)
+            except _TROUBLE as error:
+                self._hold(error)
+
+    def _hold(self, error: Exception) -> None:
+        if not self._holds:
+            what = "free space on its disk, bring its folder back, or end the program that locks it"
+            logger.warning(
+                "the shared rate limit in %s cannot be used (%s): requests wait; %s", self._path, error, what
+            )
+        self._holds = True
 
     def _change(self, change: Callable[[Line], T]) -> T:
         """Do something to the line in one transaction; if the file was damaged or removed, to a new one."""
         try:
-            try:
-                return self._transact(change)
-            except sqlite3.DatabaseError as error:
-                code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-                if code == sqlite3.SQLITE_BUSY:
-                    raise
-                self._disconnect()
-                if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-                    self._empty()
-                return self._transact(change)
-        except (sqlite3.Error, OSError) as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
-                raise _Locked(f"the shared rate limit in {self._path} is locked by another process") from error
-            raise ConfigurationError(f"the shared rate limit cannot be kept in {self._path}: {error}") from error
+            return self._transact(change)
+        except sqlite3.DatabaseError as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            self._disconnect()
+            if code == sqlite3.SQLITE_BUSY:
+                raise
+            if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                self._empty()
+            return self._transact(change)
 
     def _transact(self, change: Callable[[Line], T]) -> T:
         with self._connect() as connection:
@@ -276,8 +280,11 @@ class _LineFile:
             found = connection.execute("SELECT * FROM line_1 WHERE account = ?", (self._account,)).fetchone()
             line = Line.from_row(self._period, found[1:]) if found else Line(self._period)
             line.look(self._clock())  # only now: waiting for the lock takes time
+            for earlier in self._unstored:
+                earlier(line)
             result = change(line)
             connection.execute("REPLACE INTO line_1 VALUES (?, ?, ?, ?, ?, ?, ?)", (self._account, *line.to_row()))
+        self._unstored.clear()
         return result
 
     def _connect(self) -> sqlite3.Connection:
@@ -295,16 +302,19 @@ class _LineFile:
         return self._connection
 
     def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
 
     def _empty(self) -> None:
         """Begin anew, in the same file and not in another of its name: other processes have this one open."""
         kept = self._path.with_name(self._path.name + ".damaged")
         if not kept.exists():  # it might be somebody's file, named here by mistake
-            shutil.copy(self._path, kept)
-        logger.warning("%s was damaged and is made anew; what it was is in %s", self._path, kept.name)
+            part = kept.with_name(f"{kept.name}.part")
+            shutil.copy(self._path, part)
+            part.replace(kept)  # whole, or not at all
+        logger.warning("%s was damaged and starts empty; its old content is in %s", self._path, kept.name)
         os.truncate(self._path, 0)
         self._path.with_name(self._path.name + "-journal").unlink(missing_ok=True)
 

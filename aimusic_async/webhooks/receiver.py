@@ -1,6 +1,6 @@
 """Doors of a web server for the service's deliveries: one for aiohttp, one for ASGI, and the judging that both share.
 
-A door answers at once and hands genuine deliveries on; the work that follows from one is done after the answer.
+A door answers a genuine delivery once what follows from it is durable, and puts the service off when that takes long.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Recipient(Protocol):
         """
         ...
 
-    def deliver(self, event: WebhookEvent, job_id: str | None) -> bool:
-        """Take a genuine delivery into a queue, at once; return False when nobody would work on it (not open).
+    async def deliver(self, event: WebhookEvent, job_id: str | None) -> bool:
+        """Take a genuine delivery; return True once it is durable, False when it is not, or nobody takes it (not open).
 
         `job_id` is the job whose secret signed it: what the event says of another job's task is to be ignored. The same
         event may come again, for example after a restart or through another door. Must not raise.
@@ -68,8 +68,9 @@ def aiohttp_handler(
     when `music` has no webhook set up.
 
     It answers 200 to what is genuine, whether its task is known or not, and to repetitions; 400 to what is no delivery,
-    401 to a wrong or stale signature, 413 to too many bytes, 503 while `music` is not open (the service comes again).
-    Cancelling it before the body is read does nothing; after that it does not wait any more.
+    401 to a wrong or stale signature, 413 to too many bytes, 503 while `music` is not open, or when its journal does not
+    store what the delivery says within five seconds (the service comes again). Cancelling it leaves open whether it was
+    taken.
     """
     from aiohttp import http_exceptions, web  # noqa: PLC0415 - who uses another door, or `parse` alone, loads no web server
 
@@ -88,7 +89,7 @@ def aiohttp_handler(
             return answered(door.too_large())
         except (http_exceptions.HttpProcessingError, web.RequestPayloadError):
             return answered(door.unreadable())
-        return answered(door.judge(request.rel_url.raw_query_string, request.headers, body))
+        return answered(await door.judge(request.rel_url.raw_query_string, request.headers, body))
 
     def answered(answer: _Answer) -> web.Response:
         return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
@@ -141,7 +142,7 @@ class AsgiDoor:
             body += message.get("body", b"")
             more = message.get("more_body", False)
         query = scope.get("query_string", b"").decode("latin-1")
-        return self._door.judge(query, scope["headers"], bytes(body))
+        return await self._door.judge(query, scope["headers"], bytes(body))
 
 
 async def _respond(answer: _Answer, send: Send) -> None:
@@ -196,7 +197,7 @@ _VERDICTS = {
 
 
 class _Door:
-    """Judges deliveries; a method returns what to answer. Nothing here waits, so two deliveries cannot overlap."""
+    """Judges deliveries; a method returns what to answer. One counts as seen once it is durable."""
 
     def __init__(self, recipient: Recipient, tolerance: float, limit: int) -> None:
         check_positive("tolerance", tolerance)
@@ -207,8 +208,9 @@ class _Door:
         self._tolerance = tolerance
         self.limit = limit
         self._seen = Seen()
+        self._under_way: set[str] = set()
 
-    def judge(self, query: str, headers: Headers, body: bytes) -> _Answer:
+    async def judge(self, query: str, headers: Headers, body: bytes) -> _Answer:
         """Judge a delivery, and hand it on when it is genuine and new."""
         if len(body) > self.limit:
             return self.too_large()
@@ -225,7 +227,14 @@ class _Door:
             return self._refuse(_VERDICTS[type(error)], str(error))
         if self._seen.knows(event, job_id):
             return self._tell(Verdict.DUPLICATE, event, job_id)
-        if not self._recipient.deliver(event, job_id):
+        if event.signature in self._under_way:  # not durable yet, so it may have to come again
+            return self._tell(Verdict.NOT_OPEN, event, job_id)
+        self._under_way.add(event.signature)
+        try:
+            taken = await self._recipient.deliver(event, job_id)
+        finally:
+            self._under_way.discard(event.signature)
+        if not taken:
             return self._tell(Verdict.NOT_OPEN, event, job_id)
         self._seen.keep(event, job_id)
         return self._tell(Verdict.ACCEPTED, event, job_id)

@@ -28,7 +28,7 @@ async def box():
 @pytest.fixture
 def unprivileged():
     """Let permissions count, also for root. Files of this user that others may not read cannot be read meanwhile."""
-    from aimusic_async.jobs import keeper  # noqa: F401 - cannot be loaded later
+    from aimusic_async.jobs import link  # noqa: F401 - cannot be loaded later
     from aimusic_async.limiting import shared  # noqa: F401 - as above
 
     if os.geteuid() != 0:

@@ -97,7 +97,7 @@ class Service:
                 "timestamp": 0.0,
                 "signature": "",
             }
-            self.chance.choice(self.doors).deliver(webhooks.WebhookEvent(**told, body=body), job_id)
+            await self.chance.choice(self.doors).deliver(webhooks.WebhookEvent(**told, body=body), job_id)
 
 
 async def voyage(service, url, journal, song, *, hooked):

@@ -51,7 +51,7 @@ class Inbox:
             return None
         return self.config.secret if job_id is None else self.config.secret_for(job_id)
 
-    def deliver(self, event, job_id):
+    async def deliver(self, event, job_id):
         if self.open:
             self.delivered.append((event, job_id))
         return self.open

@@ -220,7 +220,7 @@ def quick(url, **more):
 
 
 @pytest.mark.looptime
-async def test_a_delivery_before_the_answer_is_kept_until_the_task_id_is_known(fake, song):
+async def test_a_delivery_before_the_answer_ends_the_job_and_the_answer_changes_nothing(fake, song):
     async def slowly(_request):
         await asyncio.sleep(20)
         return web.json_response({"task_id": "t1"})
@@ -229,10 +229,9 @@ async def test_a_delivery_before_the_answer_is_kept_until_the_task_id_is_known(f
     async with quick(fake.url) as music:
         job = music.submit(song())
         await asyncio.sleep(5)
-        assert music.deliver(Delivery(done()), job_of(fake))
-        await asyncio.sleep(5)
-        assert job.state is JobState.SENDING
-        await job
+        assert await music.deliver(Delivery(done()), job_of(fake))
+        assert (job.state, job.task_id) == (JobState.SUCCEEDED, "t1")
+        await asyncio.sleep(20)
         assert len(fake.asked) == 1
 
 
@@ -245,7 +244,7 @@ async def test_a_secret_opens_its_own_job_only(fake, song):
         other = job_of(fake)
         second = music.submit(song())
         await second.accepted()
-        music.deliver(Delivery(done(), task_id="t2"), other)  # signed by the first one's secret
+        await music.deliver(Delivery(done(), task_id="t2"), other)  # signed by the first one's secret
         await asyncio.sleep(1)
         assert (first.state, second.state) == (JobState.SUBMITTED, JobState.SUBMITTED)
 
@@ -257,7 +256,7 @@ async def test_a_delivery_that_makes_no_sense_leads_to_a_look(fake, song, caplog
     async with quick(fake.url) as music:
         job = music.submit(song())
         await job.accepted()
-        music.deliver(Delivery({"data": [{"what": "ever"}]}), job_of(fake))
+        await music.deliver(Delivery({"data": [{"what": "ever"}]}), job_of(fake))
         started = now()
         await job
         assert now() - started < 5
@@ -284,7 +283,7 @@ async def test_an_upload_that_names_the_configured_address_is_told_like_a_task(f
         sent = json.loads(fake.asked[0][3])
         job_id = sent["callback_url"].partition("job=")[2]
         assert sent["webhook_secret"] == CONFIG.secret_for(job_id)
-        music.deliver(Delivery({"code": 200, "clip_id": "up-1"}, event=None), job_id)
+        await music.deliver(Delivery({"code": 200, "clip_id": "up-1"}, event=None), job_id)
         assert (await job).clip_id == "up-1"
 
 
@@ -292,6 +291,6 @@ async def test_secrets_are_the_configuration_s_and_a_closed_session_takes_nothin
     music = MusicSession("key", "http://127.0.0.1:1", webhook=CONFIG)
     assert music.webhook_secret(None) == CONFIG.secret
     assert music.webhook_secret("ab" * 16) == CONFIG.secret_for("ab" * 16)
-    assert not music.deliver(Delivery(done()), None)
+    assert not await music.deliver(Delivery(done()), None)
     assert MusicSession("key", "http://127.0.0.1:1").webhook_secret(None) is None
     assert CONFIG.secret not in repr(music)

@@ -1,0 +1,71 @@
+"""How a work ends, and the last steps of its record. Pure; the laws are those of `lifecycle`."""
+
+from __future__ import annotations
+
+import json
+
+from ..errors import JobCancelled, JobFailed, MusicError
+from ..events import JobState
+from ..journal import steps
+from ..journal.record import storable
+from .happenings import Do, Effect, Put
+from .work import Where, Work
+
+
+def give_up(work: Work, error: MusicError) -> list[Effect]:
+    """End without a result, not in mid-POST: the service may have it all the same, if anything was paid for it."""
+    state = JobState.DETACHED if work.task_id or work.credits else JobState.CANCELLED
+    by_hand = state is JobState.CANCELLED and isinstance(error, JobCancelled) and not work.released
+    return end(work, state, error, *let_go(work, error, cancelled=by_hand))
+
+
+def let_go(work: Work, error: MusicError, *, cancelled: bool = False) -> list[steps.Step]:
+    """Return the steps that leave its record to others."""
+    if work.id is None or work.where is Where.ELSEWHERE:
+        return []
+    back = [effect.step for effect in not_begun(work, str(error)) if isinstance(effect, Put)]
+    return [*back, steps.Released(work.id, work.rules.owner, cancelled, storable(str(error)))]
+
+
+def finished(work: Work, failure: JobFailed | None) -> steps.Step | None:
+    """Return the step that keeps how it ended."""
+    if work.id is None:
+        return None
+    try:
+        answer = storable(json.dumps(work.raw))
+    except (RecursionError, ValueError) as error:  # its task can be polled again, for nothing
+        return steps.Released(work.id, work.rules.owner, error=f"the answer cannot be written down: {error!r}")
+    if failure is None:
+        return steps.Finished(work.id, answer, task_id=work.task_id)
+    return steps.Finished(work.id, answer, storable(failure.reason), failure.refunded, work.task_id)
+
+
+def end(work: Work, state: JobState, error: MusicError | None, *last: steps.Step | None) -> list[Effect]:
+    puts = [Put(step) for step in last if step is not None]
+    work.state, work.error, work.in_flight, work.awaiting = state, error, False, None
+    return [*puts, Do.END]
+
+
+def moved(work: Work, state: JobState) -> list[Effect]:
+    """Go to an open state."""
+    if work.state is state:
+        return []
+    work.state = state
+    return [Do.CHANGED]
+
+
+def not_begun(work: Work, why: str) -> list[Effect]:
+    """Take back an attempt that may have been written down, and surely does not leave."""
+    if work.id is None or not work.attempting:
+        return []
+    work.begun, work.attempting = None, False
+    return [Put(steps.NotBegun(work.id, work.rules.owner, work.attempt, why))]
+
+
+def refused(work: Work, why: object, *, final: bool = False) -> list[Effect]:
+    """Write down that the attempt surely was not taken, or may be repeated."""
+    work.begun = None
+    if work.id is None or not work.attempting:
+        return []
+    work.attempting = False
+    return [Put(steps.Refused(work.id, work.rules.owner, work.attempt, storable(str(why)), final))]

@@ -1,0 +1,377 @@
+"""`advance`: what an event makes of a `Work`, and which effects follow. Everything that can happen to a job. Pure.
+
+The laws: nothing is sent without `begun`; each end has its step before it; an event on an ended work changes nothing; a
+job of unknown outcome waits again only by somebody's decision or by the very attempt's own refusal.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from ..api.request import Answer
+from ..api.results import Credits
+from ..api.wire import Progress, Reply, SongEvent, TaskState, find_task_id, read_now, read_task, read_task_id
+from ..errors import (
+    ApiError,
+    AuthenticationError,
+    BudgetExceeded,
+    InsufficientCredits,
+    JobFailed,
+    JobTimeout,
+    JournalError,
+    MusicError,
+    RateLimited,
+    ServerError,
+    SubmissionUnknown,
+    SubscriptionRequired,
+)
+from ..events import JobState
+from ..journal import steps
+from ..journal.budget import OVER_BUDGET
+from ..journal.protocol import Outcome
+from ..journal.record import OPEN, JobRecord, storable
+from ..scheduling.retry import Again, Doubt, GiveUp, Repeat, after_failure
+from . import happenings as on
+from .ending import end, finished, give_up, let_go, moved, not_begun, refused
+from .entering import as_recorded, conflict, entered, gone, heard, submitted
+from .happenings import Credited, Delivery, Do, Effect, PollAt, Put, Queue, Report, Say, Sign, Watch
+from .work import Where, Work
+
+_REPEAT_INTERVAL = 6.0
+"""Seconds between the first two requests of an operation that has to be asked again until it is ready."""
+_READY_WITHIN = 600.0
+"""Seconds after which it is given up: such things take a minute."""
+_FRESH = 60.0
+"""Seconds for which a beginning counts: long before others may declare its outcome unknown."""
+_OF_THE_ACCOUNT = (AuthenticationError, InsufficientCredits, SubscriptionRequired, RateLimited, ServerError)
+
+
+def advance(work: Work, event: on.Event, now: float) -> list[Effect]:
+    """Let an event happen to a work; return what is to be done, in order. `now`: seconds of the service."""
+    effects = _late(work, event) if work.done else _happen(work, event, now)
+    committed = work.committed
+    if committed != work.counted:
+        for budget in work.order.budgets:
+            budget.committed += committed - work.counted
+        work.counted = committed
+    return effects
+
+
+def _happen(work: Work, event: on.Event, now: float) -> list[Effect]:
+    match event:
+        case on.Answered(poll=True, reply=reply):
+            return _polled(work, reply, now)
+        case on.Failed(poll=True, error=error):
+            return _not_polled(work, error, now)
+        case on.Answered(reply=reply):
+            return _answered(work, reply, now)
+        case on.Failed(error=error):
+            return _failed(work, error)
+        case on.Delivered(delivery=delivery):
+            return _delivered(work, delivery, now)
+        case on.Stored(step=steps.Enter() as step, outcome=outcome):
+            return entered(work, step, outcome, now)
+        case on.Stored(step=steps.Begin() as step, outcome=outcome):
+            return _begun(work, step, outcome, now)
+        case on.Submitted(record=record):
+            return submitted(work, record, now)
+        case on.Taken(conflict=None):
+            work.where, work.order = Where.ELSEWHERE, attrs.evolve(work.order, resend=())  # the other is sent again
+        case on.Taken(conflict=str(kept)):
+            return conflict(work, steps.Enter(work.new_record()), kept)
+        case on.Heard(record=record):
+            return heard(work, record)
+        case on.GivenUp(error=error, released=released):
+            return _given_up(work, error, released=released)
+        case on.Excluded(error=error) if work.state is JobState.QUEUED:
+            return end(work, JobState.FAILED, error, *let_go(work, error))
+        case on.Broke(error=error):
+            return _broke(work, error)
+        case Sign.GRANTED:
+            return _granted(work, now)
+        case Sign.STALE:
+            work.in_flight = False
+            return give_up(work, work.ending) if work.ending else [*moved(work, JobState.QUEUED), Queue(0.0)]
+        case Sign.DEPARTED:
+            work.departed = True
+    return []
+
+
+# --- sending -------------------------------------------------------------------------------------------------------
+
+
+def _granted(work: Work, now: float) -> list[Effect]:
+    for budget in work.order.budgets:
+        if why := budget.refuses(work.cost - work.counted):
+            over = BudgetExceeded(work.job, why)
+            return end(work, JobState.FAILED, over, *let_go(work, over, cancelled=True))
+    work.sent_here, work.departed = True, False
+    effects = moved(work, JobState.SENDING)
+    if work.id is None or (work.begun is not None and now - work.begun <= _FRESH):
+        work.in_flight = True
+        return [*effects, Do.SEND]
+    effects += not_begun(work, "waited too long for its turn")
+    work.attempt, work.attempting = work.attempt + 1, True
+    return [*effects, Put(steps.Begin(work.id, work.rules.owner, work.attempt, work.limits))]
+
+
+def _begun(work: Work, step: steps.Begin, outcome: Outcome, now: float) -> list[Effect]:
+    record = outcome.record
+    if step.attempt != work.attempt or work.state is not JobState.SENDING:
+        return []  # it is known by now what became of it
+    if outcome.error is not None:
+        not_sent = JournalError(f"{work.key} was not sent: {outcome.error}", passing=False)
+        return end(work, JobState.FAILED, not_sent, *let_go(work, not_sent))
+    if step.begun(record):
+        work.begun, work.in_flight = now, True
+        return [Do.SEND]
+    if record is None:
+        return end(work, JobState.FAILED, gone(work))
+    if record.state is JobState.CANCELLED and OVER_BUDGET in (record.error or ""):
+        return end(work, JobState.FAILED, BudgetExceeded(work.job, record.error))
+    if record.state is JobState.CANCELLED:
+        return [*moved(work, JobState.QUEUED), Do.REENTER]
+    return [*moved(work, JobState.QUEUED), *as_recorded(work, record, now)]  # another process has it
+
+
+def _answered(work: Work, reply: Reply, now: float) -> list[Effect]:
+    request = work.request
+    assert request is not None
+    work.in_flight = False
+    if work.state is JobState.SUBMITTED:  # a webhook was faster
+        return _late(work, on.Answered(reply))
+    work.raw = reply.body
+    try:
+        if _makes_task(work) and (request.answer is Answer.TASK or find_task_id(reply) is not None):
+            return _accepted(work, read_task_id(request, reply), now, attempt=work.attempt)
+        return _has_answer(work, read_now(request, reply), now)
+    except MusicError as error:
+        return _failed(work, error)
+
+
+def _makes_task(work: Work) -> bool:
+    return work.request is not None and (work.request.answer is Answer.TASK or work.operation.endpoint.may_be_task)
+
+
+def _accepted(work: Work, task_id: str, now: float, *, attempt: int | None) -> list[Effect]:
+    """The service has it."""
+    work.task_id = task_id = storable(task_id)
+    work.credits, work.tries, work.trouble = work.cost, 0, None
+    work.begun, work.attempting, work.awaiting = None, False, None
+    effects: list[Effect] = [Do.WENT_WELL, Credited(work.cost)]
+    if work.id is not None:
+        effects.append(Put(steps.Accepted(work.id, task_id, work.rules.owner, attempt)))
+    effects += [*moved(work, JobState.SUBMITTED), Do.KNOWN]
+    if work.ending is not None:
+        text = f"{work.key} was given up while it was sent; the service has it as task {task_id}"
+        return [*effects, *give_up(work, work.ending), Say(text)]
+    work.watched_since = now
+    return [*effects, Do.START_TIMER, Watch(0.0)]
+
+
+def _has_answer(work: Work, result: object | None, now: float) -> list[Effect]:
+    """It was answered at once; None: it has to be asked again."""
+    work.credits, work.tries, work.trouble = work.cost, 0, None
+    if isinstance(result, Credits):
+        work.result = result
+        return [Do.WENT_WELL, Credited(result.total), *_succeed(work)]
+    if result is not None:
+        work.result = result
+        return [Do.WENT_WELL, *_succeed(work)]
+    work.asked_since = now if work.asked_since is None else work.asked_since
+    waited = now - work.asked_since
+    if waited > min(_READY_WITHIN, work.rules.stuck_after):
+        late = JobTimeout(work.job, f"was still not ready after {waited:.0f} seconds")
+        return [Do.WENT_WELL, *refused(work, late), *give_up(work, late)]
+    again = _again(work, max(_REPEAT_INTERVAL, waited / 10), "not ready yet")
+    return [Do.WENT_WELL, Do.START_TIMER, *again]
+
+
+def _again(work: Work, seconds: float, why: object) -> list[Effect]:
+    effects = refused(work, why)
+    if work.ending is not None:
+        return [*effects, *give_up(work, work.ending)]
+    return [*effects, *moved(work, JobState.QUEUED), Queue(seconds)]
+
+
+def _failed(work: Work, error: MusicError) -> list[Effect]:
+    """Decide what becomes of a job whose submit or call failed."""
+    request = work.request
+    assert request is not None
+    work.in_flight = False
+    if work.state is JobState.SUBMITTED:  # a webhook was faster
+        return []
+    free = request.endpoint.method != "POST" or request.answer is Answer.REPEAT
+    verdict, effects = _judge(work, error, Repeat.FREE if free else Repeat.NEVER)
+    match verdict:
+        case Again(delay=seconds):
+            return [*effects, *_again(work, seconds, error)]
+        case Doubt():
+            return [*effects, *_outcome_unknown(work, error)]
+        case GiveUp() if work.ending is not None:
+            return [*effects, *refused(work, error), *give_up(work, work.ending)]
+        case GiveUp() if isinstance(error, InsufficientCredits) and not work.order.direct:
+            return [*effects, *_again(work, 0.0, error), Report(error)]
+        case GiveUp():
+            # What the service refused for what it asks is not resumed either.
+            final = isinstance(error, ApiError) and not isinstance(error, _OF_THE_ACCOUNT)
+            effects += refused(work, error, final=final)
+            effects += end(work, JobState.FAILED, error, *let_go(work, error))
+            if isinstance(error, AuthenticationError | SubscriptionRequired):
+                effects.append(Report(error))
+            return effects
+
+
+def _judge(work: Work, error: MusicError, repeat: Repeat) -> tuple[Again | Doubt | GiveUp, list[Effect]]:
+    """Count a failure, and say whether to send again."""
+    work.tries += not isinstance(error, RateLimited)  # which is no fault of the request
+    verdict = after_failure(error, repeat, work.tries)
+    if isinstance(error, RateLimited):
+        return verdict, [Report(error)]
+    if isinstance(verdict, Again):
+        work.trouble = error
+        return verdict, [Report(error)]
+    return verdict, []
+
+
+def _outcome_unknown(work: Work, error: MusicError) -> list[Effect]:
+    unknown = SubmissionUnknown(work.job, str(error))
+    unknown.__cause__ = error
+    step = None
+    work.begun, work.attempting = None, False
+    if work.id is not None:
+        step = steps.OutcomeUnknown(work.id, work.rules.owner, work.attempt, storable(unknown.reason))
+    if not work.hooked or work.ending is not None:
+        return end(work, JobState.UNKNOWN, unknown, step)
+    work.awaiting = unknown
+    text = f"{work.key}: the answer was lost; a webhook may still tell what became of it"
+    return [*([Put(step)] if step is not None else []), Say(text), Do.AWAIT]
+
+
+# --- what the service says of a task -------------------------------------------------------------------------------
+
+
+def _delivered(work: Work, delivery: Delivery, now: float) -> list[Effect]:
+    task_id = storable(delivery.task_id or "")
+    if not task_id or (work.task_id != task_id and task_id in work.former):
+        return []
+    effects: list[Effect] = []
+    if work.task_id is None:
+        # It may even wait to be sent again, after an attempt whose outcome was unknown: this is that outcome.
+        if not work.in_flight:
+            effects += [Do.WITHDRAW, *not_begun(work, "a webhook says that it was taken before")]
+        effects += _accepted(work, task_id, now, attempt=None)
+    elif work.task_id != task_id:
+        return _also(work, task_id, None)
+    if work.done:
+        return effects
+    try:
+        progress = read_task(work.operation, task_id, delivery.reply)
+    except ApiError as error:
+        return [*effects, Say(f"{work.key}: a webhook makes no sense, so its task is polled: {error}"), PollAt(now)]
+    more_to_see = delivery.event == SongEvent.COMPLETED and progress.state is TaskState.RUNNING
+    return [*effects, *_progress(work, progress, now, just_now=True), *([PollAt(now)] if more_to_see else [])]
+
+
+def _also(work: Work, task_id: str, attempt: int | None) -> list[Effect]:
+    """Keep the id of another attempt's task: it was paid for, too."""
+    if task_id == work.task_id or task_id in work.former:
+        return []
+    work.former |= {task_id}
+    put = [Put(steps.Accepted(work.id, task_id, work.rules.owner, attempt))] if work.id is not None else []
+    return [
+        *put,
+        Say(f"{work.key} is task {work.task_id}, and the service has another attempt of it as task {task_id}"),
+    ]
+
+
+def _progress(work: Work, progress: Progress[object], now: float, *, just_now: bool = False) -> list[Effect]:
+    work.raw, work.clips, work.tries, work.trouble = progress.raw, progress.clips, 0, None
+    effects: list[Effect] = [Do.WENT_WELL]
+    match progress.state:
+        case TaskState.SUCCEEDED:
+            work.result = progress.result
+            return [*effects, Do.FINISHED_NOW if just_now else Do.FINISHED, *_succeed(work)]
+        case TaskState.FAILED:
+            refunded = progress.refunded is not False  # a failed task is refunded, whether the service says so or not
+            if refunded:
+                work.credits = 0
+                effects.append(Credited(None))
+            error = JobFailed(work.job, progress.reason, refunded=progress.refunded)
+            return [*effects, *end(work, JobState.FAILED, error, finished(work, error))]
+        case TaskState.RUNNING if not just_now and now - work.watched_since > work.rules.stuck_after:
+            late = JobTimeout(work.job, f"still runs after {work.rules.stuck_after:g} seconds")
+            return [*effects, *give_up(work, late)]
+        case TaskState.RUNNING:
+            effects += [] if just_now else [Do.RAN]
+            url = next((clip.audio_url for clip in progress.clips if clip.audio_url), None)
+            if url is not None and work.streaming_url is None:
+                work.streaming_url = url
+                effects.append(Do.STREAMS)
+            return effects
+
+
+def _polled(work: Work, reply: Reply, now: float) -> list[Effect]:
+    assert work.task_id is not None
+    try:
+        progress = read_task(work.operation, work.task_id, reply)
+    except MusicError as error:
+        return _not_polled(work, error, now)
+    return _progress(work, progress, now)
+
+
+def _not_polled(work: Work, error: MusicError, now: float) -> list[Effect]:
+    verdict, effects = _judge(work, error, Repeat.POLL)
+    if isinstance(verdict, Again) and now - work.watched_since <= work.rules.stuck_after:
+        return [*effects, PollAt(now + verdict.delay)]
+    return [*effects, *end(work, JobState.DETACHED, error, *let_go(work, error))]
+
+
+# --- ending --------------------------------------------------------------------------------------------------------
+
+
+def _given_up(work: Work, error: MusicError, *, released: bool) -> list[Effect]:
+    if isinstance(error, JobTimeout):
+        error.__cause__ = work.trouble
+    if work.awaiting is not None:
+        return end(work, JobState.UNKNOWN, work.awaiting)
+    if work.ending is None:
+        work.released = released
+    if work.in_flight:  # what may be paid for is finished, and its id kept
+        work.ending = work.ending or error
+        return []
+    return give_up(work, error)
+
+
+def _broke(work: Work, error: MusicError) -> list[Effect]:
+    """End it wherever it stands; in mid-POST its outcome is unknown, if it may have left."""
+    if work.in_flight and work.departed and work.state is JobState.SENDING:
+        work.ending = error
+        lost = MusicError("broken off while it was sent")
+        lost.__cause__ = error
+        return _outcome_unknown(work, lost)
+    if work.awaiting is not None:
+        return end(work, JobState.UNKNOWN, work.awaiting)
+    work.released = True
+    return give_up(work, error)
+
+
+def _succeed(work: Work) -> list[Effect]:
+    return end(work, JobState.SUCCEEDED, None, finished(work, None))
+
+
+def _late(work: Work, event: on.Event) -> list[Effect]:
+    """Keep what came too late to change anything: the id of a task, or a record that is to be left to others."""
+    match event:
+        case on.Answered(poll=False, reply=reply) if _makes_task(work) and (task_id := find_task_id(reply)) is not None:
+            return _also(work, storable(task_id), work.attempt)
+        case on.Stored(step=steps.Enter(), outcome=Outcome(record=JobRecord() as record)):
+            untold = work.where is Where.ELSEWHERE or record.id != work.id
+            if record.owner == work.rules.owner and record.state in OPEN and untold:
+                cancelled = work.state is JobState.CANCELLED and not work.released
+                return [Put(steps.Released(record.id, work.rules.owner, cancelled))]
+            return []
+        case on.Delivered(delivery=delivery) if delivery.task_id:
+            return _also(work, storable(delivery.task_id), None)
+        case _:
+            return []

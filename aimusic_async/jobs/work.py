@@ -1,0 +1,218 @@
+"""`Work`: all that this process knows of one job; only `lifecycle.advance` changes it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from enum import Enum
+from typing import Any
+
+import attrs
+
+from ..api.request import Answer, Request
+from ..api.results import Clip
+from ..api.wire import Reply, TaskState, read_now, read_task
+from ..errors import JobInfo, JournalError, MusicError, SubmissionUnknown
+from ..events import JobState
+from ..journal.budget import Budget
+from ..journal.record import OPEN, JobRecord, as_text, group_scope, record_id
+
+
+@attrs.frozen
+class Rules:
+    """What all works of a session have in common."""
+
+    owner: str = ""
+    """The session's name in the journal."""
+    account: str = ""
+    journalled: bool = False
+    hooked: bool = False
+    """Whether the service reports to a webhook of this session."""
+    stuck_after: float = 3600.0
+    """Seconds after which a task that still runs is given up."""
+    speed: float = 1.0
+    """Seconds of the service in one of the journal's."""
+
+
+@attrs.frozen
+class Order:
+    """How a job is to be sent, apart from what it asks for."""
+
+    direct: bool = False
+    """Before batch work: somebody waits."""
+    priority: int = 0
+    """Before others of its kind that have a lower one."""
+    budgets: tuple[Budget, ...] = ()
+    """Budgets that this session alone spends: its own, and an unnamed group's."""
+    limit: int | None = None
+    """The budget of its named group, which every process shares."""
+    group: str = ""
+    """Its group's name in the journal."""
+    resend: Collection[JobState] = ()
+    """States in the journal from which it is sent again."""
+
+
+class Where(Enum):
+    """Who works on a job."""
+
+    ENTERING = "entering"
+    """The journal is asked."""
+    HERE = "here"
+    ELSEWHERE = "elsewhere"
+    """Another process, or another job of the same key in this one: it is followed."""
+
+
+class Moment(Enum):
+    """What somebody may wait for."""
+
+    RECORDED = "recorded"
+    ACCEPTED = "accepted"
+    ENDED = "ended"
+
+
+@attrs.define(eq=False, kw_only=True)
+class Work:
+    """One job in this process. Its handle reads it; only `advance` writes it."""
+
+    rules: Rules
+    operation: type[Request[Any]]
+    key: str
+    request: Request[Any] | None = None
+    task_id: str | None = None
+    timeout: float | None = None
+    order: Order = Order()
+    job: JobInfo = attrs.field(init=False)
+    """The handle, which errors carry."""
+    state: JobState = JobState.QUEUED
+    credits: int = 0
+    clips: tuple[Clip, ...] = ()
+    raw: Any = None
+    streaming_url: str | None = None
+    result: Any = None
+    error: MusicError | None = None
+    answer: str | None = None
+    """The answer of an earlier run, until somebody asks for it."""
+    # In the journal.
+    id: str | None = None
+    """Its record's; None when nothing of it is written down."""
+    where: Where = Where.HERE
+    recorded: bool = False
+    attempt: int = 0
+    """Number of its latest attempt."""
+    attempting: bool = False
+    """Whether the journal may have it that this attempt is about to leave, or has left."""
+    begun: float | None = None
+    """Since when the journal surely has it: only then may the attempt leave."""
+    former: frozenset[str] = frozenset()
+    """Tasks of other attempts."""
+    # Under way.
+    in_flight: bool = False
+    """Whether its submit or call is being sent."""
+    departed: bool = False
+    """Whether that has left, as far as anybody can tell."""
+    sent_here: bool = False
+    counted: int = 0
+    """Credits that it has committed out of its budgets."""
+    hooked: bool = False
+    """Whether a webhook will report its end."""
+    ending: MusicError | None = None
+    """It was given up in mid-POST: it ends with this as soon as the POST is over."""
+    released: bool = False
+    """It was given up with its group or session: another run may go on with it."""
+    awaiting: SubmissionUnknown | None = None
+    """The answer to its POST was lost, and a webhook may still tell what became of it."""
+    tries: int = 0
+    """Failures in a row."""
+    trouble: MusicError | None = None
+    """What went wrong last, and is tried again."""
+    asked_since: float | None = None
+    """When the first answer came to what has to be asked again until it is ready."""
+    watched_since: float = 0.0
+    # Of the event loop's; the dispatcher's alone.
+    waiters: Sequence[tuple[Moment, asyncio.Future[None]]] | None = None
+    timer: asyncio.TimerHandle | None = None
+    watcher: Callable[[Any], None] | None = None
+    """Called with the handle when it has ended."""
+
+    def wake(self, *moments: Moment) -> None:
+        """Wake who waits for one of these."""
+        waiting, self.waiters = self.waiters or (), None
+        for moment, waiter in waiting:
+            if moment not in moments:
+                self.waiters = [*(self.waiters or ()), (moment, waiter)]
+            elif not waiter.done():
+                waiter.set_result(None)
+
+    def __attrs_post_init__(self) -> None:
+        if self.task_id is not None:
+            self.state = JobState.SUBMITTED
+        if self.rules.journalled and self.operation.endpoint.method == "POST":
+            self.id = record_id(self.rules.account, self.order.group, self.key)
+            self.where = Where.ENTERING
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self.state not in OPEN
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What names it in the journal of its account."""
+        return self.order.group, self.key
+
+    @property
+    def cost(self) -> int:
+        """Credits, when the service takes it."""
+        return self.request.cost if self.request is not None else 0
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """Budgets that the journal keeps, by their scopes."""
+        return {} if self.order.limit is None else {group_scope(self.order.group): self.order.limit}
+
+    @property
+    def committed(self) -> int:
+        """Credits that this session has committed for it: charged, in flight, or of unknown outcome."""
+        risky = self.state in (JobState.SENDING, JobState.UNKNOWN)
+        return self.cost if self.sent_here and (risky or self.credits) else 0
+
+    def new_record(self) -> JobRecord:
+        """Return the record with which it enters a journal that does not know it."""
+        from ..api.plain import to_plain  # noqa: PLC0415 - loads every operation, which only a journal needs
+
+        request = self.request
+        return JobRecord(
+            id=self.id or "",
+            account=self.rules.account,
+            group=self.order.group,
+            key=self.key,
+            operation=self.operation.operation,
+            request=as_text(to_plain(request)) if request is not None else None,
+            cost=self.cost,
+            repeatable=request is not None and request.answer is Answer.REPEAT,
+            state=self.state,
+            task_id=self.task_id,
+            owner=self.rules.owner,
+        )
+
+    def read_answer(self) -> None:
+        """Read what an earlier run left in the journal; there may be thousands, so only when somebody asks."""
+        if self.answer is None:
+            return
+        reply = Reply(status=200, body=json.loads(self.answer))
+        self.raw = reply.body
+        try:
+            if self.error is None and self.task_id is not None:
+                progress = read_task(self.operation, self.task_id, reply)
+                if progress.state is not TaskState.SUCCEEDED:
+                    raise JournalError(f"{self.key}: the answer in the journal is not a finished one", passing=False)
+                self.result, self.clips = progress.result, progress.clips
+            elif self.error is None and self.request is not None:
+                self.result = read_now(self.request, reply)
+        except JournalError:
+            raise
+        except MusicError as error:
+            what = f"{self.key}: the answer in the journal makes no sense: {error}"
+            raise JournalError(what, passing=False) from error
+        self.answer = None

@@ -1,0 +1,70 @@
+"""Faults that the package once had, to be put back in for a while: what looks for faults must find them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import attrs
+
+from aimusic_async.events import JobState
+from aimusic_async.journal import steps
+
+
+@contextmanager
+def put_back_in(name: str) -> Iterator[None]:
+    """Put a fault back in; it is gone again at the end of the block."""
+    changes = OLD_FAULTS[name]()
+    before = [(owner, attribute, getattr(owner, attribute)) for owner, attribute, _ in changes]
+    try:
+        for owner, attribute, new in changes:
+            setattr(owner, attribute, new)
+        yield
+    finally:
+        for owner, attribute, old in before:
+            setattr(owner, attribute, old)
+
+
+def late_refusal() -> list[tuple[Any, str, Any]]:
+    """A late word about one attempt touches another one: whoever was sending, and whichever attempt it was."""
+
+    def back(record: Any, owner: str, attempt: int, error: str, now: float) -> Any:
+        if record is None or record.state not in (JobState.SENDING, JobState.UNKNOWN):
+            return record
+        return attrs.evolve(record, state=JobState.QUEUED, owner=owner, error=error, updated=now)
+
+    return [(steps, "_back", back)]
+
+
+def budget_snapshot() -> list[tuple[Any, str, Any]]:
+    """Each process reads once what a group has spent, and counts only its own jobs from there on."""
+    original = steps.Begin.after
+    counted: dict[tuple[str, str], int] = {}
+
+    def after(step: Any, record: Any, moment: Any) -> Any:
+        limits: dict[str, int] = {}
+        for scope, limit in step.limits.items():
+            ledger = moment.ledger(scope)
+            mine = counted.setdefault((step.owner, scope), ledger.spent + ledger.at_risk)
+            if record is not None and mine + record.cost > limit:
+                limits[scope] = 0  # refuse it
+        changed = original(attrs.evolve(step, limits=limits), record, moment)
+        if changed is not record and changed.state is JobState.SENDING:
+            for scope in step.limits:
+                counted[step.owner, scope] += changed.cost
+        return changed
+
+    return [(steps.Begin, "after", after)]
+
+
+def missing_wake_up() -> list[tuple[Any, str, Any]]:
+    """Who waits for a job sleeps for ever when the step of its end cannot be built."""
+    raise NotImplementedError
+
+
+OLD_FAULTS: Mapping[str, Callable[[], list[tuple[Any, str, Any]]]] = {
+    "late-refusal": late_refusal,
+    "budget-snapshot": budget_snapshot,
+    "missing-wake-up": missing_wake_up,
+}
