@@ -41,6 +41,7 @@ def finished(work: Work, failure: JobFailed | None) -> steps.Step | None:
 
 
 def end(work: Work, state: JobState, error: MusicError | None, *last: steps.Step | None) -> list[Effect]:
+    """End, once its last steps are written down."""
     puts = [Put(step) for step in last if step is not None]
     work.state, work.error, work.in_flight, work.awaiting = state, error, False, None
     return [*puts, Do.END]

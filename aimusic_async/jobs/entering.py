@@ -18,6 +18,7 @@ _REMEMBERED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.UNKNOWN})
 
 
 def submitted(work: Work, record: JobRecord | None, now: float) -> list[Effect]:
+    """Queue or watch it; with a journal, ask that first."""
     work.watched_since = now
     if work.id is None:
         return [Queue()] if work.task_id is None else [Do.START_TIMER, Do.KNOWN, Watch(None)]
@@ -28,6 +29,7 @@ def submitted(work: Work, record: JobRecord | None, now: float) -> list[Effect]:
 
 
 def entered(work: Work, step: steps.Enter, outcome: Outcome, now: float) -> list[Effect]:
+    """Go on as the journal's answer says."""
     if outcome.error is not None:
         return end(work, JobState.FAILED, outcome.error, steps.Released(step.id, work.rules.owner))
     if outcome.record is None:
@@ -39,6 +41,7 @@ def entered(work: Work, step: steps.Enter, outcome: Outcome, now: float) -> list
 
 
 def conflict(work: Work, step: steps.Enter, kept: str) -> list[Effect]:
+    """End it: its key belongs to another request."""
     mine = step.record
     given = mine.request or f"{mine.operation}, task {mine.task_id}"
     work.where = Where.ELSEWHERE
@@ -46,6 +49,7 @@ def conflict(work: Work, step: steps.Enter, kept: str) -> list[Effect]:
 
 
 def gone(work: Work) -> JournalError:
+    """Say that somebody removed its record."""
     return JournalError(f"{work.key}: its record is gone from the journal; submit it again", passing=False)
 
 

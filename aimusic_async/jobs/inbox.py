@@ -58,7 +58,7 @@ class Inbox:
             del self._by_task[work.task_id]
 
     def find(self, delivery: Delivery, job_id: str | None) -> Work | None:
-        """Return whose delivery it is; `job_id` is the job whose secret signed it, None when it was the account's own."""
+        """Return whose delivery it is; `job_id` is the job whose secret signed it, None for the account's own."""
         work = self._by_id.get(job_id) if job_id is not None else None
         if work is None and delivery.task_id is not None:
             work = self._by_task.get(delivery.task_id)

@@ -72,8 +72,8 @@ class JournalLink:
         known = await self.journal.load(self.account, _KEY)
         if known not in (None, self._key):
             logger.warning(
-                "the journal's account %r was used with another API key: taken for a new key of the same account. If it "
-                "is another account, give it a name of its own: MusicSession(account='…')",
+                "the journal's account %r was used with another API key: taken for a new key of the same account. "
+                "If it is another account, give it a name of its own: MusicSession(account='…')",
                 name,
             )
         if known != self._key:

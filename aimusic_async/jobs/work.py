@@ -12,7 +12,7 @@ import attrs
 
 from ..api.request import Answer, Request
 from ..api.results import Clip
-from ..api.wire import Reply, TaskState, read_now, read_task
+from ..api.wire import Reply, read_now, read_task
 from ..errors import JobInfo, JournalError, MusicError, SubmissionUnknown
 from ..events import JobState
 from ..journal.budget import Budget
@@ -205,14 +205,12 @@ class Work:
         try:
             if self.error is None and self.task_id is not None:
                 progress = read_task(self.operation, self.task_id, reply)
-                if progress.state is not TaskState.SUCCEEDED:
-                    raise JournalError(f"{self.key}: the answer in the journal is not a finished one", passing=False)
                 self.result, self.clips = progress.result, progress.clips
             elif self.error is None and self.request is not None:
                 self.result = read_now(self.request, reply)
-        except JournalError:
-            raise
         except MusicError as error:
             what = f"{self.key}: the answer in the journal makes no sense: {error}"
             raise JournalError(what, passing=False) from error
+        if self.error is None and self.result is None:
+            raise JournalError(f"{self.key}: the answer in the journal is not a finished one", passing=False)
         self.answer = None

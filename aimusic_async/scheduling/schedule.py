@@ -80,6 +80,8 @@ class _Watched:
     accepted: float
     interval: float
     age_known: bool
+    learn: bool
+    """Whether its age is exact, so that durations are learned from it."""
     seen: float
     """When it was last known to run."""
     due: float
@@ -112,8 +114,8 @@ class Schedule(Generic[J]):
         self._due: dict[TaskKind, _Due[J]] = {}
         self._deadlines: list[tuple[float, int, J]] = []
         self._batch_served = -_NEVER
-        self.submits_held: bool = False
-        """While set, no submit is due: there are no credits for it."""
+        self.holds: set[str] = set()
+        """While there is a reason in it, no submit is due: no credits for it, say, or a journal that does not answer."""
 
     @property
     def watching(self) -> int:
@@ -143,13 +145,15 @@ class Schedule(Generic[J]):
         interval: float,
         first: float | None = None,
         timeout: float | None = None,
+        learn: bool = True,
     ) -> None:
         """Poll a task that was accepted `now`: after `first` seconds (default: `interval`), then each `interval`.
 
-        `timeout`: seconds from now after which its owner gives it up; it is looked at once more shortly before.
+        `timeout`: seconds from now after which its owner gives it up; it is polled once more shortly before. `learn`:
+        whether `now` is exact.
         """
         due = now + (interval if first is None else first)
-        task = _Watched(kind, now, interval, age_known=True, seen=now, due=due)
+        task = _Watched(kind, now, interval, age_known=True, learn=learn, seen=now, due=due)
         if timeout is not None:
             task.deadline = now + timeout
             heapq.heappush(self._deadlines, (task.deadline - LAST_LOOK, next(self._places), job))
@@ -157,7 +161,7 @@ class Schedule(Generic[J]):
 
     def attach(self, job: J, kind: TaskKind, *, now: float, interval: float) -> None:
         """Poll a task of which nobody knows how long it has been running; the first look is due at once."""
-        self._rest(job, _Watched(kind, now, interval, age_known=False, seen=now, due=now))
+        self._rest(job, _Watched(kind, now, interval, age_known=False, learn=False, seen=now, due=now))
 
     def looked(self, job: J, now: float) -> None:
         """Say that a look found the task running; the next one is due after its interval."""
@@ -259,7 +263,7 @@ class Schedule(Generic[J]):
         return choice
 
     def _learn(self, entry: _Watched, now: float, *, finished: bool) -> None:
-        if entry.age_known:
+        if entry.learn:
             since, age = entry.seen - entry.accepted, now - entry.accepted
             self.durations.look(entry.kind, since=since, age=age, finished=finished)
 
@@ -319,7 +323,7 @@ class Schedule(Generic[J]):
         return heap[0][2] if heap else None
 
     def _first(self, kind: Kind) -> J | None:
-        if kind is Kind.SUBMIT and self.submits_held:
+        if kind is Kind.SUBMIT and self.holds:
             return None
         line = self._lines[kind]
         while line and not self._waits(line[0]):

@@ -1,0 +1,137 @@
+"""What concerns all jobs of a session: refusals for speed, trouble that passes, too few credits, a refused account."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from ..clock import Clock
+from ..errors import AuthenticationError, InsufficientCredits, MusicError, RateLimited, SubscriptionRequired
+from ..events import CreditsShort, Events, RefusedRepeatedly, RequestRefused, logger
+from ..limiting.bucket import RateLimiter
+from ..scheduling.retry import pause
+from ..scheduling.schedule import Schedule
+from .happenings import Excluded
+from .work import Work
+
+_TRY_AGAIN = 300.0
+"""Seconds after which a submit that the account could not pay is tried again: somebody may have topped it up."""
+_REPEATEDLY = 3
+"""Refusals for speed after which it is logged that the limit does not fit."""
+
+
+class Host(Protocol):
+    """Whose jobs they are; in practice the dispatcher."""
+
+    @property
+    def works(self) -> Collection[Work]: ...  # noqa: D102 - as there
+    def happen(self, work: Work, event: Excluded) -> None: ...  # noqa: D102 - as there
+    def wake(self) -> None: ...  # noqa: D102 - as there
+
+
+class Holds:
+    """Pauses the limiters, holds submits while the account has too few credits, ends what the account is refused."""
+
+    def __init__(
+        self, host: Host, schedule: Schedule[Work], limiters: Sequence[RateLimiter], clock: Clock, events: Events
+    ) -> None:
+        self._host = host
+        self._schedule = schedule
+        self._limiters = limiters
+        self._clock = clock
+        self._events = events
+        self._refusals = 0  # in a row
+        self._incidents = 0  # since the session was opened
+        self._paused_until = 0.0
+        self._trouble = False
+        self._refusal: InsufficientCredits | None = None
+        self._missing = 0  # credits that the refused job needs
+        self._retrial: asyncio.TimerHandle | None = None
+
+    def went_well(self) -> None:
+        """Note that the service answers."""
+        self._refusals, self._trouble = 0, False
+
+    def report(self, work: Work, error: MusicError) -> None:
+        """Note a failure that concerns others, too."""
+        match error:
+            case RateLimited():
+                self._pause(work, error)
+            case InsufficientCredits():
+                self._hold(work, error)
+            case AuthenticationError() | SubscriptionRequired():
+                self._exclude(self._host.works, error)
+            case _ if not self._trouble:
+                self._trouble = True  # logged once, until something goes well again
+                logger.warning("%s: %s; it is tried again", work.key, error)
+
+    def _exclude(self, works: Collection[Work], error: MusicError) -> None:
+        for work in tuple(works):
+            self._host.happen(work, Excluded(error))
+
+    def _pause(self, work: Work, error: RateLimited) -> None:
+        now = self._clock.now()
+        new = now >= self._paused_until  # several refused at once are one incident
+        self._refusals += new
+        self._incidents += new
+        seconds = pause(error.retry_after, self._refusals)
+        self._paused_until = max(self._paused_until, now + seconds)
+        for limiter in self._limiters:
+            try:
+                limiter.pause_until(self._clock.loop.time() + self._clock.real(seconds))
+            except Exception as broken:  # noqa: BLE001 - a limiter of the user's own may raise anything
+                logger.warning("the limiter failed: %r", broken)
+        self._events.emit(RequestRefused(work.job, seconds))
+        if new and self._incidents == _REPEATEDLY:
+            logger.warning(
+                "the service refused requests %d times for coming too fast: is the plan's limit lower than the "
+                "limiter's, or does another program use the same key?",
+                self._incidents,
+            )
+            self._events.emit(RefusedRepeatedly(self._incidents))
+
+    # --- too few credits ---------------------------------------------------------------------------------------------
+
+    def _hold(self, work: Work, error: InsufficientCredits) -> None:
+        """Hold all submits, so that one refusal is enough; the refused one waits again with the others."""
+        if self._refusal is None:
+            self._schedule.holds.add("credits")
+            waiting, cost = self._waiting()
+            logger.warning(
+                "the account has too few credits: %d jobs, which cost %d, wait; what runs is watched on",
+                len(waiting),
+                cost,
+            )
+            self._events.emit(CreditsShort(work.job, len(waiting), cost))
+        self._refusal, self._missing = error, work.cost
+        if self._retrial is None:
+            self._retrial = self._clock.call_later(_TRY_AGAIN, self._go_on)
+
+    def credited(self, credits: int | None) -> None:  # noqa: A002 - the service's own word
+        """Note that the account paid, or has, so many credits; None: something was refunded."""
+        if self._refusal is not None and (credits is None or credits >= self._missing):
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._retrial is not None:
+            self._retrial.cancel()
+        self._refusal = self._retrial = None
+        self._schedule.holds.discard("credits")
+        self._host.wake()
+
+    def give_up_waiting(self) -> None:
+        """End the jobs that wait for credits; nothing runs any more that could be refunded."""
+        if (refusal := self._refusal) is None or self._schedule.watching:
+            return
+        waiting, cost = self._waiting()
+        self._go_on()
+        refusal.add_note(
+            f"{len(waiting)} jobs, which cost {cost} credits, were not sent for want of them. Top the account up and "
+            "submit them again; with a journal, just run the program again."
+        )
+        self._exclude(waiting, refusal)
+
+    def _waiting(self) -> tuple[list[Work], int]:
+        waiting = [each for each in self._host.works if not each.order.direct and self._schedule.is_queued(each)]
+        return waiting, sum(each.cost for each in waiting)

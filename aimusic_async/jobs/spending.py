@@ -1,0 +1,215 @@
+"""The loop that spends tokens: it takes the next one, and asks only then what it is worth most for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Protocol
+
+import anyio
+import attrs
+
+from ..clock import Clock
+from ..errors import MusicError
+from ..events import logger
+from ..limiting.bucket import RateLimiter, Token
+from ..scheduling.schedule import EVERYTHING, Choice, Kind, Schedule
+from .exchange import Exchange, Grant
+from .happenings import Event, Sign
+from .inbox import Inbox
+from .work import Work
+
+_POLLS = frozenset({Kind.POLL})
+_LEAST_FRESH = 0.25
+"""Seconds, at least, for which a token may wait for the journal; else its period."""
+
+
+class Host(Protocol):
+    """Whose jobs they are; in practice the dispatcher."""
+
+    def happen(self, work: Work, event: Event) -> None: ...  # noqa: D102 - as there
+    def broke(self, work: Work, error: Exception) -> None: ...  # noqa: D102 - as there
+    def quiet(self) -> None: ...  # noqa: D102 - as there
+
+
+@attrs.define(eq=False)
+class Lane:
+    """One limiter, and what its tokens are spent on."""
+
+    limiter: RateLimiter
+    kinds: frozenset[Kind]
+    idle: bool = False
+    """Whether its loop waits until something is due."""
+    left: asyncio.Event | None = None
+    """Set when the request that was started last has left: only then is it known from when the next period counts."""
+
+    def token_now(self) -> Token | None:
+        """Return a token if the loop sleeps and would get one without waiting; None also if the limiter cannot tell."""
+        if not self.idle or (self.left is not None and not self.left.is_set()):
+            return None
+        acquire_now: Callable[[], Token | None] | None = getattr(self.limiter, "acquire_now", None)
+        try:
+            return acquire_now() if acquire_now is not None else None
+        except Exception as error:  # noqa: BLE001 - a limiter of the user's own may raise anything
+            logger.warning("the limiter failed: %r", error)
+            return None
+
+
+class Spending:
+    """Spends the tokens of one session, a task for each request."""
+
+    def __init__(
+        self,
+        host: Host,
+        schedule: Schedule[Work],
+        exchange: Exchange,
+        clock: Clock,
+        limiter: RateLimiter,
+        *,
+        poll_limiter: RateLimiter | None = None,
+        inbox: Inbox | None = None,
+    ) -> None:
+        self._host = host
+        self._schedule = schedule
+        self._exchange = exchange
+        self._clock = clock
+        self._inbox = inbox
+        self._lane = Lane(limiter, EVERYTHING if poll_limiter is None else EVERYTHING - _POLLS)
+        self.lanes: list[Lane] = [self._lane] if poll_limiter is None else [self._lane, Lane(poll_limiter, _POLLS)]
+        self._group: asyncio.TaskGroup | None = None
+        self._news = asyncio.Event()
+        # All that changes here: tokens that wait for the journal, who waits for it without one, POSTs under way.
+        self._grants: dict[Work, Grant] = {}
+        self._stale: set[Work] = set()
+        self.posts: set[Work] = set()
+        self.stopped: bool = False
+        """Set it to spend nothing more."""
+
+    def wake(self) -> None:
+        """Say that there is something new in the schedule."""
+        self._news.set()
+
+    async def spend(self, lane: Lane, group: asyncio.TaskGroup) -> None:
+        """Spend the tokens of one limiter until cancelled; each request is a task. Raises what the limiter raises."""
+        self._group = group
+        while True:
+            await self._until_due(lane)
+            if lane.left is not None:
+                await lane.left.wait()
+            token = await lane.limiter.acquire()
+            # The token is bound only here: what was best when the waiting began may not be any more.
+            choice = None if self.stopped else self._schedule.take(self._clock.now(), lane.kinds)
+            if choice is None:
+                token.give_back()
+            else:
+                self._start(choice, lane, token)
+
+    async def _until_due(self, lane: Lane) -> None:
+        while True:
+            self._news.clear()
+            now = self._clock.now()
+            due = None if self.stopped else self._schedule.due_at(now, lane.kinds)
+            if due is not None and due <= now:
+                return
+            seconds = None if due is None else max(self._clock.real(due - now), 0.001)  # a shorter wait would spin
+            lane.idle = True
+            try:
+                with anyio.move_on_after(seconds):
+                    await self._news.wait()
+            finally:
+                lane.idle = False
+
+    # --- from the token to the request -------------------------------------------------------------------------------
+
+    def queue(self, work: Work, delay: float | None) -> None:
+        """Let a job wait for a token; with a `delay` before all others of its kind, once so many seconds have passed.
+
+        A direct call leaves at once while there is nothing to weigh it against: the loop need not be woken for it.
+        """
+        kind, now = Kind.CALL if work.order.direct else Kind.SUBMIT, self._clock.now()
+        if delay is not None:
+            self._schedule.again(work, kind, not_before=now + delay)
+        elif kind is Kind.CALL and not self._schedule and (token := self._lane.token_now()) is not None:
+            self._start(Choice(kind, work), self._lane, token)
+            return
+        else:
+            self._schedule.add(work, kind, now=now, priority=work.order.priority)
+        self.wake()
+
+    def _start(self, choice: Choice[Work], lane: Lane, token: Token) -> None:
+        work, grant = choice.job, Grant(token)
+        lane.left = grant.left
+        if work.done:  # given up since it was chosen, an instant ago
+            grant.give_back()
+        elif choice.kind is Kind.POLL:
+            self._create(self._poll(work, grant))
+        else:
+            self._grants[work] = grant
+            self._host.happen(work, Sign.GRANTED)
+            if work in self._grants:  # the journal is asked
+                fresh = max(float(getattr(lane.limiter, "period", 3.0)), _LEAST_FRESH)
+                self._clock.loop.call_later(fresh, self._grow_stale, work, grant)
+
+    def _grow_stale(self, work: Work, grant: Grant) -> None:
+        """Let others have a token that waited for the journal for too long; until that answers, nothing more begins."""
+        if self._grants.get(work) is grant:
+            del self._grants[work]
+            self._stale.add(work)
+            self._schedule.holds.add("journal")
+            grant.give_back()
+
+    def send(self, work: Work) -> None:
+        """Send the request of a job with its token; without one it waits for the next."""
+        if (grant := self._grants.pop(work, None)) is None:
+            self._clock.loop.call_soon(self._host.happen, work, Sign.STALE)
+        else:
+            self.posts.add(work)
+            self._create(self._submit(work, grant))
+
+    def release(self, work: Work) -> None:
+        """Give back the token of a job that is not to be sent, now that the journal has answered."""
+        if (grant := self._grants.pop(work, None)) is not None:
+            grant.give_back()
+
+    def answered(self, work: Work) -> None:
+        """Note that the journal has answered."""
+        if work in self._stale:
+            self._stale.discard(work)
+            if not self._stale:
+                self._schedule.holds.discard("journal")
+                self.wake()
+
+    async def _submit(self, work: Work, grant: Grant) -> None:
+        more = {}
+        if self._inbox is not None:
+            work.hooked = self._inbox.expect(work)
+            more = dict(self._inbox.fields(work))
+        departed = partial(self._host.happen, work, Sign.DEPARTED)
+        try:
+            self._host.happen(work, await self._exchange.send(work, more, grant, departed))
+        except Exception as error:  # noqa: BLE001 - a mistake of ours must not take the other jobs along
+            self._host.broke(work, error)
+        finally:
+            self.posts.discard(work)
+            if not self.posts:
+                self._host.quiet()
+            self._over(grant)
+
+    async def _poll(self, work: Work, grant: Grant) -> None:
+        try:
+            self._host.happen(work, await self._exchange.poll(work, grant))
+        except Exception as error:  # noqa: BLE001 - as above
+            self._host.broke(work, error)
+        finally:
+            self._over(grant)
+
+    def _create(self, request: Coroutine[object, object, None]) -> None:
+        if self._group is None:
+            raise MusicError("the session is not running")
+        self._group.create_task(request)
+
+    def _over(self, grant: Grant) -> None:
+        grant.left.set()
+        if self._schedule:
+            self.wake()
