@@ -139,7 +139,15 @@ class TransportError(MusicError):
 
 
 class NotSent(TransportError):
-    """The request surely never reached the service (no connection): safe to send again."""
+    """The request surely never reached the service (no connection): safe to send again.
+
+    `passing`: whether it may work again by itself. An untrusted certificate or a wrong address do not.
+    """
+
+    def __init__(self, message: str, *, passing: bool = True) -> None:
+        """Say why it was not sent, and whether that passes."""
+        self.passing = passing
+        super().__init__(message)
 
 
 class SubmissionUnknown(TransportError):

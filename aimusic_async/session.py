@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import os
 import re
 import secrets
@@ -190,7 +191,9 @@ class MusicSession:
         if self._limiter is not None:
             return None
         rate = STANDARD_RATE * self._settings.speed
-        return await stack.enter_async_context(SharedTokenBucket(f"{path}-limit", self._account, rate))
+        return await stack.enter_async_context(
+            SharedTokenBucket(f"{os.path.realpath(path)}-limit", self._account, rate)
+        )
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -270,7 +273,7 @@ class MusicSession:
         if timeout is not None:
             check_positive("timeout", timeout)
         work = Work(rules=self._open.rules, operation=operation, key=name, task_id=task_id, timeout=timeout)
-        job = Job[R](self._open, work)
+        job: Job[R] = Job(self._open, work)
         self._open.attach(work)
         return job
 
@@ -471,6 +474,7 @@ class MusicSession:
         budget: Budget | None = None,
         resend: Collection[JobState] = (),
         watcher: Callable[[Job[Any]], None] | None = None,
+        deadline: float = math.inf,
     ) -> Job[R]:
         """See `Opener.open_job`; a `direct` job goes before batch work."""
         if not isinstance(request, Request):
@@ -492,6 +496,7 @@ class MusicSession:
             limit=budget.limit if budget is not None and shared else None,
             group=group,
             resend=resend,
+            deadline=deadline,
         )
         work = Work(
             rules=self._open.rules,
@@ -502,7 +507,7 @@ class MusicSession:
             order=order,
             watcher=watcher,
         )
-        job = Job[R](self._open, work)
+        job: Job[R] = Job(self._open, work)
         self._open.submit(work)
         return job
 
@@ -510,6 +515,10 @@ class MusicSession:
         """See `Opener.give_up`."""
         if self._dispatcher is not None:
             self._dispatcher.give_up(job, error, released=released)
+
+    def now(self) -> float:
+        """See `Opener.now`."""
+        return self._open.now()
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
         """See `Opener.call_later`."""

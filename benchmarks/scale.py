@@ -138,24 +138,24 @@ class Decided:
 
     decisions: list[float]
     """When is something due, and what is it?"""
-    looks: list[float]
+    polls: list[float]
     """Learning that a task still runs, and when it is due again."""
 
 
 def _decisions(repetitions: int) -> Table:
-    table = Table(title=f"One decision (due_at, take), one look's answer (looked): CPU, medians of {repetitions} runs")
-    for column in ("waiting", "N submits", "worst", "N tasks", "worst", "both", "worst", "looked, N tasks"):
+    table = Table(title=f"One decision (due_at, take), one poll's answer (polled): CPU, medians of {repetitions} runs")
+    for column in ("waiting", "N submits", "worst", "N tasks", "worst", "both", "worst", "polled, N tasks"):
         table.add_column(column, justify="right")
     for count in COUNTS:
         cells = []
-        looked = 0.0
+        polled = 0.0
         for submits, watched in ((count, 0), (0, count), (count, count)):
             runs = [_decide(submits, watched) for _ in range(repetitions)]
             cells.append(_short(statistics.median(statistics.median(one.decisions) for one in runs)))
             cells.append(_short(statistics.median(max(one.decisions) for one in runs)))
             if not submits:
-                looked = statistics.median(statistics.median(one.looks) for one in runs)
-        table.add_row(f"{count:,}", *cells, _short(looked))
+                polled = statistics.median(statistics.median(one.polls) for one in runs)
+        table.add_row(f"{count:,}", *cells, _short(polled))
     return table
 
 
@@ -178,8 +178,8 @@ def _decide(submits: int, watched: int) -> Decided:
         decided.decisions.append(time.process_time() - cpu)
         if choice is not None and choice.kind is Kind.POLL:
             cpu = time.process_time()
-            schedule.looked(choice.job, now)
-            decided.looks.append(time.process_time() - cpu)
+            schedule.polled(choice.job, now)
+            decided.polls.append(time.process_time() - cpu)
         elif choice is not None:
             schedule.add(number, Kind.SUBMIT, now=now)
             number += 1

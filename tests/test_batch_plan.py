@@ -38,12 +38,12 @@ def plan(given, *records, balance=None, **more):
 
 
 def test_it_counts_jobs_and_credits_by_operation():
-    told = plan(rows({"key": "song", **SONG}, SONG, STEMS), balance=Credits(credits=50, extra_credits=10))
-    assert [attrs.astuple(share) for share in told.shares] == [
+    planned = plan(rows({"key": "song", **SONG}, SONG, STEMS), balance=Credits(credits=50, extra_credits=10))
+    assert [attrs.astuple(share) for share in planned.shares] == [
         ("sonic.create_music", 2, 20),
         ("sonic.stems_full", 1, 50),
     ]
-    assert (told.jobs, told.credits, told.missing) == (3, 70, 10)
+    assert (planned.jobs, planned.credits, planned.missing) == (3, 70, 10)
     assert plan(songs(1), balance=Credits(credits=50)).missing == 0
 
 
@@ -59,18 +59,18 @@ def test_it_counts_jobs_and_credits_by_operation():
         (JobState.SENDING, Standing.UNKNOWN, Standing.BLOCKED),
     ],
 )
-def test_what_the_journal_knows_is_told_apart(state, standing, after):
+def test_what_the_journal_knows_is_distinguished(state, standing, after):
     song, _ = given = rows({"key": "song", **SONG}, STEMS)
-    told = plan(given, record(song, state))
-    assert told.standings == {"song": standing, "stems": after}
-    assert told.count(standing) >= 1
-    assert told.credits == (10 if standing is Standing.NEW else 0) + (50 if after is Standing.NEW else 0)
+    planned = plan(given, record(song, state))
+    assert planned.standings == {"song": standing, "stems": after}
+    assert planned.count(standing) >= 1
+    assert planned.credits == (10 if standing is Standing.NEW else 0) + (50 if after is Standing.NEW else 0)
 
 
-def test_what_is_to_be_sent_anew_costs_anew():
+def test_what_is_sent_again_costs_again():
     song, _ = given = rows({"key": "song", **SONG}, STEMS)
-    told = plan(given, record(song, JobState.FAILED), resend=[JobState.FAILED])
-    assert (told.standings["song"], told.credits) == (Standing.NEW, 60)
+    planned = plan(given, record(song, JobState.FAILED), resend=[JobState.FAILED])
+    assert (planned.standings["song"], planned.credits) == (Standing.NEW, 60)
 
 
 def test_a_key_that_belongs_to_another_request_is_a_fault_with_what_differs():
@@ -90,12 +90,12 @@ def test_a_key_that_belongs_to_another_request_is_a_fault_with_what_differs():
 @pytest.mark.parametrize(
     ("count", "least", "most"), [(10, 4.0, 6.0), (30, 2.2, 3.0), (100, 2.0, 2.3), (1000, 2.0, 2.2)]
 )
-def test_the_requests_that_it_foretells_are_those_that_were_measured(count, least, most):
-    told = plan(songs(count))
-    assert least <= told.polled.requests / count <= most
-    assert told.told.requests == count
-    assert told.told.seconds <= told.polled.seconds
-    assert told.polled.seconds >= told.polled.requests * PERIOD * 0.95
+def test_the_predicted_requests_are_those_that_were_measured(count, least, most):
+    planned = plan(songs(count))
+    assert least <= planned.polled.requests / count <= most
+    assert planned.with_webhook.requests == count
+    assert planned.with_webhook.seconds <= planned.polled.seconds
+    assert planned.polled.seconds >= planned.polled.requests * PERIOD * 0.95
 
 
 def test_rows_that_wait_for_each_other_take_their_time_one_after_the_other():

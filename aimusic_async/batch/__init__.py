@@ -1,4 +1,4 @@
-"""Many requests from one manifest: planned, sent, saved, and gone on with in the next run.
+"""Many requests from one manifest: planned, sent, saved, and resumed by the next run.
 
 manifest = read_manifest("songs.jsonl")
 async with MusicSession(journal="out/.aimusic/jobs.db") as music:

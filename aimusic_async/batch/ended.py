@@ -14,7 +14,7 @@ from ..manifest import Row
 
 
 class SourceFailed(MusicError):
-    """A row was not sent: one whose result it needs has none. `source` is that row's key."""
+    """A row was not sent, since a row whose result it needs has none. `source` is the key of the latter."""
 
     def __init__(self, row: Row, source: str, why: str) -> None:
         """Name the `row`, its `source`, and `why` the row cannot be sent."""
@@ -24,7 +24,7 @@ class SourceFailed(MusicError):
 
 @attrs.frozen(kw_only=True)
 class Ended:
-    """A row that has ended, however it ended."""
+    """A row that has ended, with or without a result."""
 
     row: Row
     job: Job[Any] | None = None

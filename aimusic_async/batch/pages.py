@@ -1,4 +1,4 @@
-"""The page of a batch: its songs with the stems and timelines that other rows made of them, and how it went."""
+"""The page of a batch: its songs with the stems and timelines that other rows made of them, and how the batch went."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..page import History, Track, tracks_of, write_page
 from .ended import Ended
 
 _MOST_ROWS = 2_000
-"""Rows that one page shows; with more, no browser would."""
+"""Rows that one page shows; no browser copes with more."""
 
 
 async def write_batch_page(out: Path, ended: Sequence[Ended], history: History, *, title: str) -> Path | None:
-    """Write the page into the folder of the files; None when there is nothing to show, or not what it takes."""
+    """Write the page into the folder of the files; None when there is nothing to show, or an extra is missing."""
     tracks = tracks_of_batch(ended)
     if not tracks:
         return None
@@ -33,7 +33,7 @@ async def write_batch_page(out: Path, ended: Sequence[Ended], history: History, 
 
 
 def tracks_of_batch(ended: Sequence[Ended]) -> list[Track]:
-    """Return the tracks: of every song its clips, of every row that should have become one why it did not."""
+    """Return the tracks: the clips of every song, and for every row that should have become a song why it did not."""
     stems: dict[str, Stems] = {}
     timelines: dict[str, LyricsTimeline] = {}
     parts: list[Path] = []

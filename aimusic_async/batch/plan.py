@@ -1,4 +1,4 @@
-"""What a batch is going to do, cost and take: by what the journal knows and what was learned of durations. Pure."""
+"""What a batch will send, cost and take, by what the journal knows and what was learned about durations. Pure."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from ..manifest.faults import shown
 from ..manifest.rows import KEY
 from ..scheduling.durations import Durations, TaskKind
 
-LOOKS = 1.1
-"""Looks that a task takes as long as others wait to be submitted: hardly any of them misses."""
+POLLS = 1.1
+"""Polls that a task takes while others wait to be submitted: hardly any of them misses."""
 _INTERVAL = 15.0
-"""Seconds between two looks at one task when nothing else is to be sent."""
-_ASKED_AGAIN = 2
-"""Requests for what has to be asked for until it is ready."""
+"""Seconds between two polls of one task when nothing else is to be sent."""
+_REPEATED = 2
+"""Requests that an operation takes that is asked for until its result is ready."""
 _TOO_LATE = 4.0
-"""Times as long as usual: a task that was found ended so late had ended while nobody looked, which tells nothing."""
+"""Multiple of the typical duration: a task seen to end so late had ended while nobody polled, which teaches nothing."""
 _READY = 15.0
-"""Seconds after which that is ready, mostly."""
+"""Seconds after which such a result is usually ready."""
 _NEARLY_ALL = 0.9
-"""Share of the tasks that are done by the time that is foretold."""
+"""Share of the tasks that are done by the predicted time."""
 
 
 class Standing(StrEnum):
@@ -39,12 +39,12 @@ class Standing(StrEnum):
 
     NEW = "to be sent"
     RUNNING = "running"
-    """The service has it: it is watched on, and costs nothing more."""
+    """The service has it: it is polled until it ends, and costs nothing more."""
     DONE = "done"
     FAILED = "failed"
-    """In an earlier run; it is made anew only when that is asked for."""
+    """In an earlier run; it is sent again only on request."""
     UNKNOWN = "unknown"
-    """In an earlier run: perhaps taken and paid for."""
+    """In an earlier run: the service may have taken and charged it."""
     BLOCKED = "blocked"
     """Waits for the result of a row that has failed."""
 
@@ -60,7 +60,7 @@ class Share:
 
 @attrs.frozen(kw_only=True)
 class Forecast:
-    """About how many requests, and how many of the service's seconds, what is left will take."""
+    """About how many requests, and how many of the service's seconds, the rest will take."""
 
     requests: int
     seconds: float
@@ -68,7 +68,7 @@ class Forecast:
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """What a run is going to do."""
+    """What a run will do."""
 
     standings: Mapping[str, Standing] = attrs.field(repr=False)
     """How each row stands, by its key."""
@@ -77,9 +77,9 @@ class Plan:
     balance: Credits | None
     """What the account has; None when nobody asked."""
     polled: Forecast
-    """As this goes without a webhook."""
-    told: Forecast
-    """As it would go with one: the service tells, nobody looks."""
+    """How it will go without a webhook."""
+    with_webhook: Forecast
+    """How it will go with one: the service reports the end of each task, nothing is polled."""
     conflicts: tuple[Fault, ...] = ()
     """Rows whose keys belong to other requests in the journal."""
 
@@ -95,11 +95,11 @@ class Plan:
 
     @property
     def missing(self) -> int:
-        """Credits that the account lacks for it; 0 when it has enough, or when nobody asked."""
+        """Credits that the account lacks; 0 when it has enough, or when nobody asked."""
         return 0 if self.balance is None else max(0, self.credits - self.balance.total)
 
     def count(self, standing: Standing) -> int:
-        """Return how many rows stand so."""
+        """Return how many rows have this standing."""
         return Counter(self.standings.values())[standing]
 
 
@@ -112,9 +112,10 @@ def make_plan(
     period: float,
     resend: Collection[JobState] = (),
 ) -> Plan:
-    """Plan a run of rows, each after those that it waits for. `records`: what the journal knows of the group.
+    """Plan a run of rows, each after those that it waits for.
 
-    `period`: seconds from one request to the next. `resend`: of `unknown` and `failed`, what is to be sent anew.
+    `records`: what the journal knows about the group. `period`: seconds from one request to the next. `resend`: which
+    of `unknown` and `failed` to send again.
     """
     known = {record.key: record for record in records}
     standings: dict[str, Standing] = {}
@@ -139,7 +140,7 @@ def make_plan(
         shares=tuple(Share(operation=name, jobs=count, credits=costs[name]) for name, count in jobs.items()),
         balance=balance,
         polled=forecast(left.values(), ages, durations, period),
-        told=forecast(left.values(), ages, durations, period, webhook=True),
+        with_webhook=forecast(left.values(), ages, durations, period, webhook=True),
         conflicts=tuple(conflicts),
     )
 
@@ -163,9 +164,9 @@ def _standing(record: JobRecord | None, resend: Collection[JobState]) -> Standin
 
 
 def _conflict(row: Row, record: JobRecord) -> Fault | None:
-    """Return the fault of a row that asks for something else than the job of its key; without a look into references.
+    """Return the fault of a row whose request differs from that of the job under its key; references are not compared.
 
-    What a reference stands for may not be known yet: then the journal refuses it when it is to be sent.
+    What a reference stands for may not be known yet: then the journal refuses the row when it is submitted.
     """
     differ: list[str] = []
     operation = row.operation.operation
@@ -197,29 +198,29 @@ def forecast(
     *,
     webhook: bool = False,
 ) -> Forecast:
-    """Tell what rows that are not done, each after those that it waits for, will take; `ages` of those that run.
+    """Predict what unfinished rows, each after those that it waits for, will take; `ages` are of those that run.
 
-    Whichever is more: the requests, one after the other; or all submits, and then the longest chain of tasks that wait
-    for each other. Tokens that are left over are spent on looks, as far as there is something to look at.
+    It is the greater of two: all requests, one after the other; or all submits, and then the longest chain of tasks
+    that wait for each other. Tokens that remain are spent on polls, as long as there is a task to poll.
     """
-    sends, tasks, wait, looking = 0, 0, 0.0, 0.0
+    sends, tasks, wait, running = 0, 0, 0.0, 0.0
     ends: dict[str, float] = {}
     for row in rows:
         age, answer = ages.get(row.key), row.operation.endpoint.answer
         if age is None:
-            sends += _ASKED_AGAIN if answer is Answer.REPEAT else 1
+            sends += _REPEATED if answer is Answer.REPEAT else 1
         takes = _READY if answer is Answer.REPEAT else 0.0
         if answer is Answer.TASK:
             guess = durations.of(_kind(row))
-            tasks, looking = tasks + 1, looking + guess.median
+            tasks, running = tasks + 1, running + guess.median
             takes = guess.age_at(_NEARLY_ALL, since=age or 0.0) - (age or 0.0)
         ends[row.key] = max((ends.get(source, 0.0) for source in row.sources), default=0.0) + takes
         wait = max(wait, ends[row.key])
-    looks = 0.0 if webhook else LOOKS * tasks
-    seconds = max((sends + looks) * period, sends * period + wait)
+    polls = 0.0 if webhook else POLLS * tasks
+    seconds = max((sends + polls) * period, sends * period + wait)
     if not webhook:
-        looks += min(seconds / period - sends - looks, looking / _INTERVAL)
-    return Forecast(requests=round(sends + looks), seconds=seconds)
+        polls += min(seconds / period - sends - polls, running / _INTERVAL)
+    return Forecast(requests=round(sends + polls), seconds=seconds)
 
 
 def _kind(row: Row) -> TaskKind:
@@ -234,8 +235,8 @@ def learn(durations: Durations, records: Iterable[JobRecord], *, speed: float) -
             kind = kind_of(record.operation, fields.get("mv"), _typical(record.operation))
             if age < _TOO_LATE * kind.typical:
                 before = max(0.0, age - _INTERVAL)
-                durations.look(kind, since=0.0, age=before, finished=False)
-                durations.look(kind, since=before, age=age, finished=True)
+                durations.observe(kind, since=0.0, age=before, finished=False)
+                durations.observe(kind, since=before, age=age, finished=True)
 
 
 def _typical(operation: str) -> float:

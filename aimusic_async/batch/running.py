@@ -1,4 +1,4 @@
-"""`Batch`: the rows of a manifest through a group, each after those that it waits for; files saved as they come."""
+"""`Batch`: runs the rows of a manifest through a group, each after those that it waits for, and saves their files."""
 
 from __future__ import annotations
 
@@ -29,33 +29,33 @@ from ..page import History
 from ..scheduling.durations import Durations
 from ..session import MusicSession
 from .ended import Ended, SourceFailed
-from .following import Following
 from .pages import write_batch_page
 from .plan import Forecast, Plan, forecast, learn, make_plan
+from .tracker import Tracker
 
 OWN_FOLDER = ".aimusic"
-"""Below the folder of the files: where a batch keeps what is its own."""
+"""Below the folder of the files: where a batch keeps its own state."""
 _NAMES = {
     (True, True): "{key} {title} [{clip_id}]",
     (True, False): "{title} [{clip_id}]",
     (False, True): "{key} [{clip_id}]",
     (False, False): "{operation} [{clip_id}]",
 }
-"""Templates, by whether they are for clips, and for a row with a key of its own: one that follows from what the row
-asks for is nothing to look at."""
+"""Templates, by whether they are for clips, and for a row with a key of its own: a derived key is a hash, which says
+nothing to a reader."""
 _AT_ONCE = 4
 """Rows whose files are saved at the same time; each may have several."""
 _WITHOUT_A_BREAK = 500
-"""Rows that are submitted before others may have the loop."""
+"""Rows to submit before yielding to the event loop."""
 _FILES = (Clips, Wav, Midi, LyricsTimeline)
 """Results that are saved as files of their own; all others as JSON."""
 
 
 class Batch:
-    """The rows of a manifest, to be run through a session once; a new one goes on where it stopped.
+    """Runs the rows of a manifest through a session, once; the batch of the next run goes on where it stopped.
 
     What it needs to go on is in the session's journal, under the batch's name and the rows' keys: without a journal
-    each run begins anew. Run one batch of a session at a time: what it tells of its rows goes by their keys.
+    each run starts from the beginning. Run one batch of a session at a time: it knows its rows by their keys.
     """
 
     def __init__(
@@ -75,14 +75,25 @@ class Batch:
         period: float | None = None,
         speed: float = 1.0,
     ) -> None:
-        """Prepare it; nothing is sent yet.
+        """Prepare the batch; nothing is sent yet.
 
-        `out`: folder for the files, made when missing; None saves none. `name`: of the group in the journal, else the
-        manifest's. `formats` and `template`: which files are saved of each clip (of stems no covers), and their names,
-        as for `MusicSession.download`; default: with the row's key before title and id. `timeout`, `budget`,
-        `resend_unknown` and `resend_failed`: as for `JobGroup`. `page`: write an `index.html` to listen to, if the
-        extra `page` is there. `period`: seconds from one request to the next, to foretell how long it takes; default:
-        the standard plan's. `speed`: of the service, if it is a sandbox. Raises `ConfigurationError`.
+        Args:
+            music: The session to run it through.
+            manifest: The rows.
+            out: Folder for the files, created when missing; None saves none.
+            name: Name of the group in the journal; default: the manifest's.
+            formats: Which files to save of each clip (of stems no covers), as for `MusicSession.download`.
+            template: Their names, as for `MusicSession.download`; default: the row's key before title and id.
+            timeout: As for `JobGroup.submit`, in seconds.
+            budget: Credits that the group may spend at most.
+            resend_unknown: As for `JobGroup.submit`.
+            resend_failed: As for `JobGroup.submit`.
+            page: Write an `index.html` to listen to, if the extra `page` is installed.
+            period: Seconds from one request to the next, to predict how long it takes; default: the standard plan's.
+            speed: The service's speed, if it is a sandbox.
+
+        Raises:
+            ConfigurationError: A format or the template makes no sense.
         """
         _check_saving(formats, template)
         self._music = music
@@ -107,7 +118,7 @@ class Batch:
         self._missing = {row.key: len(row.sources) for row in manifest}  # results that a row still waits for
         self._heights = self._measure()
         loop = asyncio.get_running_loop()
-        self._following = Following(by_key, lambda: loop.time() * speed)
+        self._tracker = Tracker(by_key, lambda: loop.time() * speed)
         self._history = History(lambda: loop.time() * speed) if page else None
         self.ended: dict[str, Ended] = {}
         """The rows that have ended, with their files, by their keys."""
@@ -118,7 +129,7 @@ class Batch:
         self._on_end: Callable[[Ended], None] = lambda _: None
 
     def _measure(self) -> dict[str, int]:
-        """How many rows, one after the other, wait for each: the longest chains are begun first."""
+        """How many rows, one after the other, wait for each row: the longest chains start first."""
         heights: dict[str, int] = {}
         for row in reversed(self._ordered):
             heights[row.key] = max((heights[other.key] + 1 for other in self._after.get(row.key, ())), default=0)
@@ -127,18 +138,18 @@ class Batch:
     # --- before ------------------------------------------------------------------------------------------------------
 
     async def plan(self, *, balance: bool = True) -> Plan:
-        """Tell what a run would send, cost and take. Sends nothing but, for the `balance`, one request that is free.
+        """Return what a run would send, cost and take. Sends only one free request, for the `balance`.
 
         Raises what `MusicSession.credits` and the journal raise. Cancelling it changes nothing.
         """
         music = self._music
         records = await music.journal.jobs(group=self.name) if music.has_journal else ()
-        learn(self._following.durations, records, speed=self._speed)
+        learn(self._tracker.durations, records, speed=self._speed)
         return make_plan(
             self._ordered,
             records,
             balance=await music.credits() if balance else None,
-            durations=self._following.durations,
+            durations=self._tracker.durations,
             period=self._period,
             resend=self._resent,
         )
@@ -157,42 +168,42 @@ class Batch:
 
     def states(self) -> dict[str, int]:
         """How many rows are in which state, by the name of the state; `waiting` are those that wait for others."""
-        counts = {str(state): count for state, count in self._following.counts().items()}
+        counts = {str(state): count for state, count in self._tracker.counts().items()}
         never = sum(one.job is None for one in self.ended.values())
         waiting = len(self.rows) - sum(counts.values()) - never
         return {name: count for name, count in {**counts, "not sent": never, "waiting": waiting}.items() if count > 0}
 
     def left(self) -> Forecast:
-        """Foretell what is left to do, by what was learned so far. Takes some time with very many rows."""
-        states, ages = self._following.states, self._following.ages()
+        """Predict what is left to do, by what was learned so far. Takes some time with very many rows."""
+        states, ages = self._tracker.states, self._tracker.ages()
         done = {key for key, state in states.items() if key not in ages and state in _SETTLED}
         rows = [row for row in self._ordered if row.key not in done and row.key not in self.ended]
         return forecast(rows, ages, self.durations, self._period)
 
     @property
     def durations(self) -> Durations:
-        """What was learned of how long tasks take."""
-        return self._following.durations
+        """What was learned about how long tasks take."""
+        return self._tracker.durations
 
     # --- the run -----------------------------------------------------------------------------------------------------
 
     async def run(self, on_end: Callable[[Ended], None] | None = None) -> Sequence[Ended]:
-        """Send what is to be sent, save what comes, write the page; return how each row ended, in the file's order.
+        """Send the rows, save their files, write the page; return how each row ended, in the file's order.
 
-        `on_end` is told of each row as it ends, once its files are there. Nothing that a single row meets is raised:
-        look at `Ended.error`. Raises `OSError` when the disk does not take the files, `JournalError` and what `on_end`
-        raises. Cancelling it, and every error, leaves the batch as leaving a group does: what was not sent is not sent,
-        what runs goes on at the service, and the next run goes on with it.
+        `on_end` is called with each row as it ends, once its files are there. The error of a single row is not raised:
+        see `Ended.error`. Raises `OSError` when the disk does not take the files, `JournalError`, and what `on_end`
+        raises. An error or a cancellation ends the batch as leaving a group does: what was not sent is cancelled, what
+        runs is released to the service, and the next run polls it on.
         """
         if self._begun:
-            raise MusicError("a batch runs once; make a new one to go on")
+            raise MusicError("a batch runs once; create a new one to go on")
         self._begun = True
         self._on_end = on_end or self._on_end
         await self._make_folder()
-        stops = [self._music.events.listen(one) for one in (self._following, self._history) if one is not None]
+        stops = [self._music.events.listen(one) for one in (self._tracker, self._history) if one is not None]
         try:
             await self._run()
-        except ExceptionGroup as errors:  # of the tasks that save
+        except ExceptionGroup as errors:  # from the tasks that save
             raise _first(errors) from None
         finally:
             for stop in stops:
@@ -244,7 +255,7 @@ class Batch:
         )
 
     async def _submit_filled(self, group: JobGroup, row: Row) -> None:
-        """Submit a row all of whose sources have their results."""
+        """Submit a row, all of whose sources have their results."""
         try:
             results = {source: await group[source] for source in row.sources}
             self._submit(group, attrs.evolve(row, request=row.filled(results)))
@@ -298,7 +309,7 @@ _SETTLED = frozenset(JobState) - {JobState.QUEUED, JobState.SENDING, JobState.SU
 
 
 def _check_saving(formats: Collection[str], template: str | None) -> None:
-    """Raise `ConfigurationError` for what download would refuse, before anything is paid for."""
+    """Raise `ConfigurationError` for what `download` would refuse, before anything is paid for."""
     name = _NAMES[True, True] if template is None else template
     Wishes.check(formats=formats, name=name, overwrite=False, tags=None, most_bytes=1, stall_timeout=1, progress=None)
 
@@ -309,7 +320,7 @@ def _first(errors: ExceptionGroup[Exception]) -> Exception:
 
 
 def _save_json(folder: Path, key: str, answer: Any) -> Path:
-    """Save what an operation without files answered, under its row's key."""
+    """Save the answer of an operation without files, under its row's key."""
     stem = Template.parse("{key}").stem({"key": key})
     if stem != key:  # two keys must not become one name
         stem += f" [{hashlib.sha256(key.encode()).hexdigest()[:8]}]"

@@ -30,7 +30,7 @@ app: typer.Typer = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Speed = Annotated[float, typer.Option(min=0.01, max=1000, help="Service seconds in one second: 60 makes a minute one.")]
+Speed = Annotated[float, typer.Option(min=0.01, max=1000, help="Service seconds in one real second: 60 makes a minute a second.")]
 Seed = Annotated[int, typer.Option(help="The same seed makes the same songs.")]
 
 
@@ -46,7 +46,7 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
     ] = False,
 ) -> None:
-    """Take the options that every command has."""
+    """Accept the options of `aimusic` itself."""
 
 
 for _command, _example in (
@@ -67,7 +67,7 @@ app.add_typer(config, name="config")
 @with_options
 def demo(
     options: Output,
-    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the audio; made when missing.")] = Path("out"),
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the audio.")] = Path("out"),
     speed: Speed = 60.0,
     seed: Seed = 1,
 ) -> None:
@@ -77,7 +77,7 @@ def demo(
         from .demo import run_demo  # noqa: PLC0415 - each command loads what it needs
 
         need_sandbox()
-        console, row = _talk(screen, "file")
+        console, row = _outputs(screen, "file")
         return await run_demo(out.expanduser(), speed=speed, seed=seed, console=console, row=row)
 
     finish(options, work)
@@ -99,11 +99,11 @@ def sandbox(
             min=0,
             max=1,
             metavar="SHARE",
-            help="Share of requests and tasks that go wrong on purpose, as 0.1; see --seed.",
+            help="Share of requests and tasks that fail on purpose, such as 0.1; see --seed.",
         ),
     ] = 0.0,
     http_webhooks: Annotated[
-        bool, typer.Option("--http-webhooks", help="Also take webhook addresses that are plain http to this machine.")
+        bool, typer.Option("--http-webhooks", help="Also accept webhook addresses that are plain http to this machine.")
     ] = False,
 ) -> None:
     """Run the stand-in for the service until Ctrl-C, for programs that you test."""
@@ -112,7 +112,7 @@ def sandbox(
         from .sandbox import run_sandbox  # noqa: PLC0415 - as above
 
         need_sandbox()
-        console, row = _talk(screen, "export")
+        console, row = _outputs(screen, "export")
         return await run_sandbox(
             host,
             port,
@@ -174,11 +174,11 @@ def listen(
     *,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8788,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    path: Annotated[str, typer.Option(help="Path at which deliveries are taken.")] = "/",
+    path: Annotated[str, typer.Option(help="Path at which deliveries are accepted.")] = "/",
     secret_file: SecretFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the deliveries that come, checked with the secret of your WebhookConfig, until Ctrl-C."""
+    """Print each delivery, checked with the secret of your WebhookConfig, until Ctrl-C."""
     from .webhook import run_listen  # noqa: PLC0415 - each command loads what it needs
 
     raise typer.Exit(_run(run_listen(host, port, path, secret_file=secret_file, as_json=as_json)))
@@ -200,7 +200,7 @@ def verify(
     at: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Check its age as of this time (since 1970), not of now.")
     ] = None,
-    any_age: Annotated[bool, typer.Option("--any-age", help="Take it however old it is.")] = False,
+    any_age: Annotated[bool, typer.Option("--any-age", help="Accept it however old it is.")] = False,
     legacy: Annotated[bool, typer.Option("--legacy", help="Check the old form, X-Signature over the body.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -221,7 +221,7 @@ def verify(
 
 
 def _run(work: Coroutine[Any, Any, int]) -> int:
-    """Run a command without shared options and return its exit code; errors are one line each."""
+    """Run a command without shared options and return its exit code; each error is printed as one line."""
     from .screen import Screen  # noqa: PLC0415 - help is shown without it
 
     return run_on(Screen(), lambda: work)
@@ -233,10 +233,10 @@ def _console(*, stderr: bool = False, quiet: bool = False) -> Console:
     return Console(stderr=stderr, quiet=quiet, soft_wrap=True)
 
 
-def _talk(screen: Screen, result: str) -> tuple[Console, Callable[[Mapping[str, Any]], None] | None]:
-    """Return where a command talks to people, and where it puts its results, when that is another place.
+def _outputs(screen: Screen, result: str) -> tuple[Console, Callable[[Mapping[str, Any]], None] | None]:
+    """Return the console for people, and a function that prints results, when they go elsewhere.
 
-    `result`: what of a result is printed when it is to be quiet.
+    `result`: the part of a result to print with `--quiet`.
     """
     if screen.as_json:
         return _console(stderr=True, quiet=screen.quiet), screen.row

@@ -1,4 +1,4 @@
-"""`aimusic batch`: a manifest is checked as a whole, planned, asked about, and run; the next run goes on with it."""
+"""`aimusic batch`: checks a manifest, shows the plan, asks, and runs it; the next run goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Running(Work):
             "-o",
             file_okay=False,
             metavar="FOLDER",
-            help="Folder for the files, made when missing; the journal is in its .aimusic unless --journal names one.",
+            help="Folder for the files, created when missing; the journal is in its .aimusic, if --journal names none.",
             rich_help_panel=_OUTPUT,
         ),
     ] = Path("out")
@@ -47,7 +47,7 @@ class Running(Work):
         str | None,
         typer.Option(
             metavar="TEMPLATE",
-            help="How files are called, of {key} {title} {clip_id} {index} {part} {operation}.",
+            help="How to name files, with {key} {title} {clip_id} {index} {part} {operation}.",
             rich_help_panel=_OUTPUT,
         ),
     ] = None
@@ -56,7 +56,7 @@ class Running(Work):
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="What is saved of each clip: audio, cover, video, lyrics; may be given several times. "
+            help="What to save of each clip: audio, cover, video, lyrics; may be given several times. "
             "Default: audio and cover.",
             rich_help_panel=_OUTPUT,
         ),
@@ -68,23 +68,23 @@ class Running(Work):
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Name of the batch in the journal; else the file's. Under another name all is made anew.",
+            help="Name of the batch in the journal; default: the file's. Under another name everything is sent again.",
             rich_help_panel=_SENDING,
         ),
     ] = None
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Spend without asking.", rich_help_panel=_SENDING)] = False
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Check it, print the plan, send nothing that costs.", rich_help_panel=_SENDING),
+        typer.Option("--dry-run", help="Check it, print the plan, spend nothing.", rich_help_panel=_SENDING),
     ] = False
     resend_failed: Annotated[
-        bool, typer.Option("--resend-failed", help="Make anew what failed.", rich_help_panel=_SENDING)
+        bool, typer.Option("--resend-failed", help="Send again what failed.", rich_help_panel=_SENDING)
     ] = False
     resend_unknown: Annotated[
         bool,
         typer.Option(
             "--resend-unknown",
-            help="Send anew what is unknown, and perhaps pay twice: look first.",
+            help="Send again what is unknown, and perhaps pay twice: check first.",
             rich_help_panel=_SENDING,
         ),
     ] = False
@@ -100,7 +100,7 @@ def batch(
         ),
     ],
 ) -> None:
-    """Run a file of requests: checked as a whole first, asked about before it spends, gone on with when run again.
+    """Run a file of requests. Checks all of it first, asks before it spends, goes on where it stopped when run again.
 
     A row is an operation and its fields: {"op": "sonic.create_music", "key": "track-07", "mv": "sonic-v5", …}. The key
     is optional, and lets other rows use the result: {"op": "sonic.stems_basic", "clip_id": "$track-07.clip"}.
@@ -117,7 +117,7 @@ async def run_batch(file: Path, options: Running, screen: Screen) -> int:
     try:
         manifest = await asyncio.to_thread(read_manifest, file)
     except ManifestError as error:
-        return _tell_faults(screen, error.faults)
+        return _report_faults(screen, error.faults)
     out = options.out
     await asyncio.to_thread(check_folder, out)
     if not (options.sandbox or options.no_journal or options.journal):
@@ -138,15 +138,15 @@ async def run_batch(file: Path, options: Running, screen: Screen) -> int:
         )
         plan = await running.plan()
         if plan.conflicts:
-            return _tell_faults(screen, plan.conflicts)
-        _tell_plan(screen, manifest, plan, is_result=options.dry_run)
+            return _report_faults(screen, plan.conflicts)
+        _print_plan(screen, manifest, plan, is_result=options.dry_run)
         if options.dry_run:
             return Exit.DONE
         if plan.credits and not options.yes and not await _agreed(screen, plan):
             screen.note("nothing was sent")
             return Exit.FAILED
         ended = await _run(running, plan, options, screen)
-    return _tell_end(running, ended, options, screen)
+    return _report_end(running, ended, options, screen)
 
 
 def _journal_in(out: Path) -> Path:
@@ -163,15 +163,15 @@ async def _run(running: Batch, plan: Plan, options: Running, screen: Screen) -> 
     view = BatchView(screen, running, plan)
     try:
         with view.shown():
-            return await running.run(view.tell)
+            return await running.run(view.report)
     except asyncio.CancelledError:
         done = sum(one.error is None for one in running.ended.values())
         again = "run the same command again to go on"
         if options.sandbox:
-            again = "its sandbox ends with the command: the next run begins anew, in another one"
+            again = "its sandbox ends with the command: the next run starts over, in another one"
         elif options.no_journal:
-            again = "nothing was written down: the next run begins anew, and pays anew"
-        screen.error(f"broken off: {done} of {len(running.rows)} rows are done; {again}")
+            again = "nothing was recorded: the next run starts over, and pays again"
+        screen.error(f"interrupted: {done} of {len(running.rows)} rows are done; {again}")
         raise
 
 
@@ -179,30 +179,30 @@ async def _run(running: Batch, plan: Plan, options: Running, screen: Screen) -> 
 
 
 async def _agreed(screen: Screen, plan: Plan) -> bool:
-    """Ask whether to spend. Cancelling it stops the asking."""
+    """Ask whether to spend. Can be cancelled."""
     if screen.as_json or not sys.stdin.isatty():
-        raise ConfigurationError(f"it would spend {plan.credits} credits, and nobody is here to be asked: give --yes")
+        raise ConfigurationError(f"it would spend {plan.credits} credits, and nobody is here to ask: give --yes")
     screen.err.print(f"Spend {plan.credits} credits? [y/N] ", end="")
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[bytes] = loop.create_future()
 
-    def tell(line: bytes) -> None:
+    def answer(line: bytes) -> None:
         if not answered.done():
             answered.set_result(line)
 
     def read() -> None:
-        line = os.read(sys.stdin.fileno(), 1000)  # not through sys.stdin: at the end Python would wait for its lock
-        loop.call_soon_threadsafe(tell, line)
+        line = os.read(sys.stdin.fileno(), 1000)  # not through sys.stdin: at exit Python would wait for its lock
+        loop.call_soon_threadsafe(answer, line)
 
-    # In a daemon, which does not keep Ctrl-C from ending the command.
+    # A daemon thread does not keep Ctrl-C from ending the command.
     threading.Thread(target=read, daemon=True).start()
     return (await answered).strip().lower() in (b"y", b"yes")
 
 
-# --- telling ---------------------------------------------------------------------------------------------------------
+# --- reporting -------------------------------------------------------------------------------------------------------
 
 
-def _tell_faults(screen: Screen, faults: Sequence[Fault]) -> int:
+def _report_faults(screen: Screen, faults: Sequence[Fault]) -> int:
     for fault in faults:
         if screen.as_json:
             place = fault.place
@@ -214,7 +214,7 @@ def _tell_faults(screen: Screen, faults: Sequence[Fault]) -> int:
     return Exit.USAGE
 
 
-def _tell_plan(screen: Screen, manifest: Manifest, plan: Plan, *, is_result: bool) -> None:
+def _print_plan(screen: Screen, manifest: Manifest, plan: Plan, *, is_result: bool) -> None:
     if is_result and screen.as_json:
         screen.row(plain_plan(plan))
     elif is_result or not (screen.quiet or screen.as_json):
@@ -223,17 +223,17 @@ def _tell_plan(screen: Screen, manifest: Manifest, plan: Plan, *, is_result: boo
             console.print(line, soft_wrap=True)
 
 
-def _tell_end(running: Batch, ended: Sequence[Ended], options: Running, screen: Screen) -> int:
+def _report_end(running: Batch, ended: Sequence[Ended], options: Running, screen: Screen) -> int:
     failed = sum(one.error is not None for one in ended)
     files = sum(len(one.files) for one in ended)
-    told = f"{len(ended) - failed} done, {failed} failed; {counted(files, 'file')} in {options.out}"
-    screen.note(f"{told}; {running.spent} credits, earlier runs included")
+    summary = f"{len(ended) - failed} done, {failed} failed; {counted(files, 'file')} in {options.out}"
+    screen.note(f"{summary}; {running.spent} credits, earlier runs included")
     if running.page is not None:
         screen.note(f"to listen: {running.page}")
     if unknown := [one.row.key for one in ended if one.unknown]:
         journal = f" --journal {options.journal}" if options.journal is not None else ""
         screen.error(
-            f"{len(unknown)} unknown ({', '.join(unknown[:3])}{', …' if len(unknown) > 3 else ''}): look at the "
+            f"{len(unknown)} unknown ({', '.join(unknown[:3])}{', …' if len(unknown) > 3 else ''}): check the "
             f"service's dashboard before you pay twice, then `aimusic settle KEY --group {running.name}{journal}` "
             "with --task-id ID or --not-taken, and run this again"
         )

@@ -27,8 +27,8 @@ def plan_lines(manifest: Manifest, plan: Plan, *, speed: float) -> list[str]:
     if plan.balance is not None:
         lines.append(f"{plan.credits} credits together; the account has {plan.balance.total}")
     if plan.missing:
-        lines.append(f"{plan.missing} credits are missing: what cannot be paid is held back, for the next run")
-    hooked = f"{counted(plan.told.requests, 'request')} in {lasting(plan.told.seconds, speed)}"
+        lines.append(f"{plan.missing} credits are missing: rows that cannot be paid are held back for the next run")
+    hooked = f"{counted(plan.with_webhook.requests, 'request')} in {lasting(plan.with_webhook.seconds, speed)}"
     lines.append(
         f"about {counted(plan.polled.requests, 'request')} in {lasting(plan.polled.seconds, speed)} "
         f"at one request every 3 seconds; with a webhook {hooked}"
@@ -48,14 +48,14 @@ def plain_plan(plan: Plan) -> dict[str, Any]:
         "balance": None if plan.balance is None else plan.balance.total,
         "missing": plan.missing,
         "polled": attrs.asdict(plan.polled),
-        "with_webhook": attrs.asdict(plan.told),
+        "with_webhook": attrs.asdict(plan.with_webhook),
     }
 
 
 def lasting(seconds: float, speed: float = 1.0) -> str:
-    """Return the service's seconds in words, and those of here when they differ."""
-    told = _in_words(seconds)
-    return told if speed == 1 else f"{told} of the service ({_in_words(seconds / speed)} here)"
+    """Return the service's seconds in words, with the real time when it differs."""
+    words = _in_words(seconds)
+    return words if speed == 1 else f"{words} of the service ({_in_words(seconds / speed)} here)"
 
 
 def _in_words(seconds: float) -> str:

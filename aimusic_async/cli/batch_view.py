@@ -1,4 +1,4 @@
-"""Showing a batch as it runs: where it stands and how long it still takes on a terminal, a line a row elsewhere."""
+"""Shows a batch as it runs: its progress and the time left on a terminal, one line per row elsewhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.text import Text
 
 from .batch_texts import counted, lasting
 from .plain import plain_error, plain_job
-from .screen import told
+from .screen import describe_error
 from .show import safe
 
 if TYPE_CHECKING:
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
     from .screen import Screen
 
 _SHARE = 0.02
-"""Share of the time that foretelling what is left may take: with very many rows it is done less often."""
+"""Share of the time that may be spent on predicting the rest: with very many rows it is predicted less often."""
 
 
 class BatchView:
-    """Tells of a batch on a screen."""
+    """Shows a batch on a screen."""
 
     def __init__(self, screen: Screen, batch: Batch, plan: Plan) -> None:
         self._screen = screen
         self._batch = batch
         self._plan = plan
-        self._told: set[str] = set()  # errors that many rows share are told once
+        self._reported: set[str] = set()  # an error that many rows share is reported once
         self._left = ""
-        self._look_again = 0.0
+        self._next_prediction = 0.0
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show where it stands for as long as the block lasts, if somebody watches."""
+        """Show the progress for as long as the block lasts, on a terminal."""
         screen = self._screen
         if screen.quiet or screen.as_json or not screen.err.is_terminal or screen.err.is_dumb_terminal:
             yield
@@ -55,8 +55,8 @@ class BatchView:
         ):
             yield
 
-    def tell(self, ended: Ended) -> None:
-        """Tell of a row that has ended."""
+    def report(self, ended: Ended) -> None:
+        """Report a row that has ended."""
         screen = self._screen
         if screen.as_json:
             screen.row(plain_ended(ended))
@@ -66,12 +66,12 @@ class BatchView:
             files = f"  {counted(len(ended.files), 'file')}" if ended.files else ""
             left = f"  {self.left()}" if not screen.err.is_terminal else ""
             screen.say(f"{place:>9}  {safe(ended.row.key):<24} {state}{files}{left}")
-        if ended.error is not None and (words := told(ended.error)) not in self._told:
-            self._told.add(words)
+        if ended.error is not None and (message := describe_error(ended.error)) not in self._reported:
+            self._reported.add(message)
             screen.fault(ended.error)
 
     def state(self) -> RenderableType:
-        """Return where it stands, for a terminal."""
+        """Return the progress, for a terminal."""
         batch, total = self._batch, len(self._batch.rows)
         counts = " · ".join(f"{count} {state}" for state, count in batch.states().items())
         line = f"{len(batch.ended)} of {total} · {counts} · {batch.spent} credits · {batch.requests} requests"
@@ -82,17 +82,17 @@ class BatchView:
         return shown
 
     def left(self) -> str:
-        """Say how long it still takes; looked up again only now and then."""
+        """Return how long it still takes; predicted again only now and then."""
         now = time.monotonic()
-        if now >= self._look_again:
+        if now >= self._next_prediction:
             seconds = self._batch.left().seconds
             self._left = f"about {lasting(seconds, self._screen.speed)} left" if seconds else "saving"
-            self._look_again = now + max(1.0, (time.monotonic() - now) / _SHARE)
+            self._next_prediction = now + max(1.0, (time.monotonic() - now) / _SHARE)
         return self._left
 
 
 def plain_ended(ended: Ended) -> Mapping[str, Any]:
-    """Return how a row ended, under the names of every job, and where it stands in the manifest."""
+    """Return how a row ended, under the names of `plain_job`, and its place in the manifest."""
     row, error, files = ended.row, ended.error, [str(Path(path)) for path in ended.files]
     if ended.job is not None:
         plain = plain_job(ended.job, result=ended.result, error=error, files=ended.files)

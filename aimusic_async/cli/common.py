@@ -1,4 +1,4 @@
-"""What every command shares: options that are written once, a session opened from them, one way to run and to end.
+"""What all commands share: options that are declared once, a session opened from them, one way to run and to end.
 
 A command takes an options class as its first parameter and is wrapped in `with_options`; its body calls `finish`:
 
@@ -52,13 +52,13 @@ class Output:
 
 @attrs.frozen(kw_only=True)
 class Account(Output):
-    """Whose account, at which service, written down where."""
+    """Which account at which service, and which journal."""
 
     sandbox: Annotated[
         bool,
         typer.Option(
             "--sandbox",
-            help="Try it in a sandbox of its own on this machine, which ends with the command: no key, nothing paid.",
+            help="Try it in a sandbox on this machine, which ends with the command: no key, nothing paid.",
             rich_help_panel=_ACCOUNT,
         ),
     ] = False
@@ -78,7 +78,7 @@ class Account(Output):
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="File in which jobs are written down; see `aimusic config` for the usual one.",
+            help="File in which jobs are recorded; `aimusic config` shows the default.",
             rich_help_panel=_ACCOUNT,
         ),
     ] = None
@@ -86,7 +86,7 @@ class Account(Output):
         str,
         typer.Option(
             metavar="NAME",
-            help="The account's name in the journal, where one journal serves several accounts.",
+            help="Name of the account in the journal, when one journal serves several accounts.",
             rich_help_panel=_ACCOUNT,
         ),
     ] = "default"
@@ -98,14 +98,14 @@ class Going(Account):
 
     budget: Annotated[
         int | None,
-        typer.Option(min=0, metavar="CREDITS", help="Most that may be spent.", rich_help_panel=_ACCOUNT),
+        typer.Option(min=0, metavar="CREDITS", help="Spend at most this many credits.", rich_help_panel=_ACCOUNT),
     ] = None
     out: Annotated[
         Path | None,
         typer.Option(
             file_okay=False,
             metavar="FOLDER",
-            help="Save audio and other files there; the folder is made when missing.",
+            help="Save audio and other files there; the folder is created when missing.",
             rich_help_panel=_OUTPUT,
         ),
     ] = None
@@ -113,19 +113,19 @@ class Going(Account):
 
 @attrs.frozen(kw_only=True)
 class Work(Going):
-    """The same for jobs that are new here: with or without a journal, and how long to wait for them."""
+    """The same for new jobs: with or without a journal, and how long to wait for them."""
 
     no_journal: Annotated[
         bool,
         typer.Option(
-            "--no-journal", help="Write nothing down; what is lost then stays lost.", rich_help_panel=_ACCOUNT
+            "--no-journal", help="Record nothing; what is lost then stays lost.", rich_help_panel=_ACCOUNT
         ),
     ] = False
     timeout: Annotated[
         float | None,
         typer.Option(
             metavar="SECONDS",
-            help="Longest wait for a job, from when the service took it; it can be resumed later.",
+            help="Longest wait for a job, from its acceptance by the service; it can be resumed later.",
             rich_help_panel=_ACCOUNT,
         ),
     ] = None
@@ -146,7 +146,7 @@ def option_parameters(options: type[Output]) -> list[inspect.Parameter]:
 
 
 def with_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Let a command that takes an options class first have its options on the command line."""
+    """Give a command the options of the class that its first parameter takes."""
     first, *own = inspect.signature(function, eval_str=True).parameters.values()
     return command_of(function, first.annotation, own)
 
@@ -164,7 +164,7 @@ def command_of(
 
     command.__name__, command.__doc__ = function.__name__, function.__doc__
     parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own, *shared)]
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # it is what Typer looks at
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # Typer reads it
     return command
 
 
@@ -172,7 +172,7 @@ def command_of(
 
 
 def finish(options: Output, work: Callable[[Screen], Coroutine[Any, Any, int]]) -> NoReturn:
-    """Run a command's work in an event loop and end with its exit code; errors are a line each."""
+    """Run a command's work in an event loop and end with its exit code; each error is printed as one line."""
     from .screen import Screen  # noqa: PLC0415 - help is shown without it
 
     sandbox = isinstance(options, Account) and options.sandbox
@@ -181,7 +181,7 @@ def finish(options: Output, work: Callable[[Screen], Coroutine[Any, Any, int]]) 
 
 
 def run_on(screen: Screen, work: Callable[[], Coroutine[Any, Any, int]]) -> int:
-    """Run a command's work and return its exit code; errors are told on the screen."""
+    """Run a command's work and return its exit code; errors are printed."""
     from ..running import run  # noqa: PLC0415 - asyncio is not needed for help
 
     try:
@@ -189,19 +189,19 @@ def run_on(screen: Screen, work: Callable[[], Coroutine[Any, Any, int]]) -> int:
             return run(work())
     except SystemExit as ended:
         if ended.code == Exit.TERMINATED:
-            screen.error(f"terminated{screen.left()}")
+            screen.error(f"terminated{screen.outlook()}")
         return int(ended.code or 0)
-    except BrokenPipeError:  # whoever read the output has gone
+    except BrokenPipeError:  # the reader of the output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.FAILED
     except BaseException as error:  # noqa: BLE001 - here every error becomes a line and a code
-        return _tell(screen, error)
+        return _report(screen, error)
 
 
-def _tell(screen: Screen, error: BaseException) -> int:
+def _report(screen: Screen, error: BaseException) -> int:
     leaves = list(_leaves(error))
     if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
-        screen.error(f"interrupted{screen.left()}")
+        screen.error(f"interrupted{screen.outlook()}")
         return Exit.INTERRUPTED
     for leaf in leaves:
         screen.fault(leaf)
@@ -248,7 +248,7 @@ async def opened(options: Account, screen: Screen) -> AsyncIterator[MusicSession
 
 @asynccontextmanager
 async def opened_journal(options: Account, screen: Screen) -> AsyncIterator[AccountJournal]:
-    """Open the journal alone: nothing is sent. The key is needed all the same, as jobs are kept by account."""
+    """Open the journal alone; nothing is sent. The key finds the jobs that earlier versions kept by it."""
     from ..journal.account import AccountJournal, open_file  # noqa: PLC0415 - help is shown without it
     from ..journal.memory import MemoryJournal  # noqa: PLC0415 - as above
     from ..journal.record import account_id, key_hash  # noqa: PLC0415 - as above
@@ -274,7 +274,7 @@ def _key(options: Account, screen: Screen) -> str:
 
     place = find_key(options.key_file)
     if options.key_file is not None and place.name != "key_file":
-        screen.error(f"warning: {place.where} is set and goes before --key-file, which was not looked at")
+        screen.error(f"warning: {place.where} is set and takes precedence over --key-file, which was not read")
     assert place.key is not None
     return place.key
 
@@ -290,7 +290,7 @@ def _journal_path(options: Account) -> Path:
 
 
 def need_sandbox() -> None:
-    """Raise `ConfigurationError` when the sandbox's libraries are not there."""
+    """Raise `ConfigurationError` when the sandbox's libraries are not installed."""
     import importlib.util  # noqa: PLC0415 - only sandboxes need it
 
     missing = [name for name in ("numpy", "lameenc", "mido", "PIL") if importlib.util.find_spec(name) is None]
@@ -301,7 +301,7 @@ def need_sandbox() -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Make a folder and see that it can be written, before anything is made for it. Blocks."""
+    """Create a folder and check that it can be written, before anything is paid for. Blocks."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()

@@ -1,4 +1,4 @@
-"""Where the command line finds the API key, and where it keeps what it keeps. The key is never shown.
+"""Where the command line finds the API key, and where it keeps its files. The key is never shown.
 
 The first that has one wins: the environment, the file named by `--key-file`, the file `key` in the user's configuration
 folder. Other users must not be able to read a key file.
@@ -29,7 +29,7 @@ def config_key_file() -> Path:
 
 
 def default_journal() -> Path:
-    """Return the file in which jobs are written down unless another is named."""
+    """Return the file of the journal, unless another is named."""
     return platformdirs.user_state_path(_NAME) / "jobs.db"
 
 
@@ -43,11 +43,11 @@ class Place:
     """The variable, or the path."""
     key: str | None = attrs.field(default=None, repr=False)
     problem: str = ""
-    """Why it cannot be used although it is there."""
+    """Why it cannot be used although it exists."""
 
 
 def places(key_file: Path | None, environ: Mapping[str, str] | None = None) -> tuple[Place, ...]:
-    """Return the places in the order in which they count, each with what is there."""
+    """Return the places in their order of precedence, each with what was found there."""
     environ = os.environ if environ is None else environ
     found = [Place(name="environment", where=API_KEY, key=environ.get(API_KEY) or None)]
     if key_file is not None:
@@ -58,7 +58,7 @@ def places(key_file: Path | None, environ: Mapping[str, str] | None = None) -> t
 def find_key(key_file: Path | None, environ: Mapping[str, str] | None = None) -> Place:
     """Return the place that has the key.
 
-    Raises `ConfigurationError` when there is none, and for a file that is named or found and must not be used.
+    Raises `ConfigurationError` when there is none, and for a file that must not be used.
     """
     for place in places(key_file, environ):
         if place.key is not None:
@@ -95,7 +95,7 @@ def read_key(path: Path) -> str | None:
     except OSError as error:
         raise ConfigurationError(f"cannot read the key file {path}: {error.strerror}") from error
     if os.name == "posix" and stat.S_ISREG(mode) and mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise ConfigurationError(f"others can get at the key file {path}: run `chmod 600 {path}`, then try again")
+        raise ConfigurationError(f"other users can access the key file {path}: run `chmod 600 {path}`, then try again")
     key = content.decode("utf-8-sig", "replace").strip()
     if not key or len(content) > _LONGEST:
         raise ConfigurationError(f"the key file {path} holds no key: it should be one line")
@@ -106,7 +106,7 @@ def keep_key(key: str, path: Path) -> None:
     """Write the key into a file that only this user can read. Raises `ConfigurationError` for what is no key."""
     if not key:
         raise ConfigurationError("no key was given; nothing was kept")
-    Settings(api_key=key)  # refuses what cannot be one
+    Settings(api_key=key)  # refuses what cannot be a key
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = path.with_name(f".{secrets.token_hex(8)}.new")
     try:

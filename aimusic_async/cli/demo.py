@@ -49,11 +49,11 @@ async def run_demo(
     console: Console,
     row: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> int:
-    """Make the songs, save them in `out`, print what it took; returns the exit code. `row`: takes the same as data."""
+    """Make the songs, save them in `out`, print what it took; returns the exit code. `row` gets the same as data."""
     await asyncio.to_thread(check_folder, out)
     console.print(
         f"Four songs, a remaster and stems, in a sandbox on this machine at {speed:g} times real time.\n"
-        "[dim]Times below are the service's seconds; saving the audio, which is rendered here, comes on top.[/]\n",
+        "[dim]Times below are the service's seconds, without the rendering and saving of the audio.[/]\n",
         soft_wrap=True,
     )
     files: list[Path] = []
@@ -71,7 +71,7 @@ async def run_demo(
                     async for job in group.as_completed():
                         if job.exception() is None:
                             saving.start_soon(_save, music, await job, out, files, progress)
-                            _follow_up(group, job)
+                            _submit_next(group, job)
                     took = (clock() - started) * speed
             seconds = clock() - started
             after = await music.credits()
@@ -109,8 +109,8 @@ async def _save(music: MusicSession, result: Clips, out: Path, files: list[Path]
     progress.saving -= len(result.clips)
 
 
-def _follow_up(group: JobGroup, job: Job[Any]) -> None:
-    """Submit what comes after a song: always after the same ones, whichever ends first."""
+def _submit_next(group: JobGroup, job: Job[Any]) -> None:
+    """Submit what comes after a song: always after the same songs, whichever ends first."""
     clip_id = job.clips[0].clip_id
     match job.key:
         case "song 1":

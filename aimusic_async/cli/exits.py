@@ -1,4 +1,4 @@
-"""Exit codes: how a command of `aimusic` tells a script what came of it."""
+"""Exit codes: how a command of `aimusic` reports its outcome to a script."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Exit(IntEnum):
     DONE = 0, "all done"
     FAILED = 1, "some failed"
     USAGE = 2, "wrong usage or a faulty manifest, nothing was sent"
-    UNKNOWN = 3, "a submission is unknown: look before you pay twice"
+    UNKNOWN = 3, "the outcome of a submission is unknown: check before you pay twice"
     INTERRUPTED = 130, "interrupted by Ctrl-C"
     TERMINATED = 143, "terminated by SIGTERM"
 

@@ -1,4 +1,4 @@
-"""The commands about the account and its jobs: what is left, what stands where, going on, settling, fetching."""
+"""The commands about the account and its jobs: credits, status, settle, prune, resume, attach, download."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KEY_OR_TASK = "Key of a job, or its task id."
 
 
 def operation_names(incomplete: str) -> list[str]:
-    """Return the operations whose names begin so, for shell completion."""
+    """Return the operations whose names begin with this, for shell completion."""
     from ..api.operations import operations  # noqa: PLC0415 - loads every operation
 
     return [name for name in operations() if name.startswith(incomplete)]
@@ -37,9 +37,9 @@ Operation = Annotated[
 
 
 def operation_named(name: str) -> type[Request[Any]]:
-    """Return the request class of a name, however it is spelled: sonic.create_music, sonic.CreateMusic, …
+    """Return the request class of a name in any spelling: sonic.create_music, sonic.CreateMusic, …
 
-    Raises `ConfigurationError`, with the name that was perhaps meant.
+    Raises `ConfigurationError`, which suggests a name.
     """
     from difflib import get_close_matches  # noqa: PLC0415 - only a wrong name needs it
 
@@ -61,7 +61,7 @@ def operation_named(name: str) -> type[Request[Any]]:
 
 @with_options
 def credits(options: Account) -> None:  # noqa: A001 - the command's name
-    """Tell what the account has left, in credits. Free."""
+    """Show how many credits the account has left. Free."""
 
     async def work(screen: Screen) -> int:
         async with opened(options, screen) as music:
@@ -88,7 +88,7 @@ def status(
     ] = None,
     group: Group = None,
 ) -> None:
-    """List the jobs in the journal. Sends nothing; the key only tells whose jobs to list."""
+    """List the jobs in the journal. Sends nothing."""
 
     async def work(screen: Screen) -> int:
         async with opened_journal(options, screen) as journal:
@@ -106,7 +106,7 @@ def status(
 
 
 _TROUBLED = frozenset({JobState.QUEUED, JobState.FAILED, JobState.UNKNOWN})
-"""Where the last error still matters; what runs has none, though its owner may have left it."""
+"""States in which the last error still matters."""
 
 
 def _list(screen: Screen, records: Sequence[JobRecord]) -> None:
@@ -136,11 +136,11 @@ def _list(screen: Screen, records: Sequence[JobRecord]) -> None:
         for row in rows:
             screen.say("  ".join(filter(None, row)))
     counts = Counter(str(record.state) for record in records)
-    told = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no jobs"
-    screen.note(f"{told}; {sum(record.credits for record in records)} credits")
+    summary = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no jobs"
+    screen.note(f"{summary}; {sum(record.credits for record in records)} credits")
     if counts["unknown"]:
         screen.note(
-            "unknown: look at the service's dashboard, then `aimusic settle KEY` with --task-id ID or --not-taken"
+            "unknown: check the service's dashboard, then `aimusic settle KEY` with --task-id ID or --not-taken"
         )
 
 
@@ -156,11 +156,11 @@ def settle(
     not_taken: Annotated[
         bool,
         typer.Option(
-            "--not-taken", help="The service does not have it (any more): it is sent when it is resumed, or anew."
+            "--not-taken", help="The service does not have it, or not any more: it can be sent again."
         ),
     ] = False,
 ) -> None:
-    """Say what became of a job whose answer was lost, after you looked at the service's dashboard. Sends nothing."""
+    """Record what became of a job whose answer was lost, after you checked the service's dashboard. Sends nothing."""
 
     async def work(screen: Screen) -> int:
         if (task_id is None) != not_taken:
@@ -189,10 +189,10 @@ def settle(
 def prune(
     options: Account,
     older_than: Annotated[
-        float, typer.Option(min=0, metavar="DAYS", help="Only what ended longer ago than so many days.")
+        float, typer.Option(min=0, metavar="DAYS", help="Only jobs that ended longer ago than this.")
     ] = 30.0,
 ) -> None:
-    """Remove jobs that ended from the journal. What is queued, runs or is unknown stays."""
+    """Remove jobs that ended from the journal. Jobs that are queued, running or unknown stay."""
 
     async def work(screen: Screen) -> int:
         async with opened_journal(options, screen) as journal:
@@ -214,7 +214,7 @@ def resume(
     options: Going,
     group: Group = None,
 ) -> None:
-    """Go on with all jobs that the journal holds open: send what waits, wait for what runs."""
+    """Go on with all open jobs in the journal: send what waits, wait for what runs."""
 
     async def work(screen: Screen) -> int:
         from .outcomes import progress, see_through  # noqa: PLC0415 - help is shown without it
@@ -230,7 +230,7 @@ def resume(
             screen.note("nothing is open")
         if unknown:
             keys = ", ".join(record.key for record in unknown[:3]) + (", …" if len(unknown) > 3 else "")
-            screen.error(f"{len(unknown)} unknown ({keys}): look before you pay twice, then `aimusic settle KEY`")
+            screen.error(f"{len(unknown)} unknown ({keys}): check before you pay twice, then `aimusic settle KEY`")
             return Exit.UNKNOWN
         return code
 
@@ -247,7 +247,7 @@ def attach(
         str | None, typer.Option(metavar="NAME", help="Name for it in the journal, unless it is there already.")
     ] = None,
 ) -> None:
-    """Wait for a task that the service has already, whoever started it, and show its result."""
+    """Wait for a task that the service already has, whoever started it, and show its result."""
 
     async def work(screen: Screen) -> int:
         from .outcomes import progress, see_through  # noqa: PLC0415 - help is shown without it
@@ -271,9 +271,9 @@ def download(
     names: Annotated[list[str] | None, typer.Argument(metavar="JOB", help=KEY_OR_TASK)] = None,
     *,
     group: Group = None,
-    all_jobs: Annotated[bool, typer.Option("--all", help="Of all finished jobs in the journal.")] = False,
+    all_jobs: Annotated[bool, typer.Option("--all", help="All finished jobs in the journal.")] = False,
     out: Annotated[
-        Path, typer.Option(file_okay=False, metavar="FOLDER", help="Folder for the files; made when missing.")
+        Path, typer.Option(file_okay=False, metavar="FOLDER", help="Folder for the files; created when missing.")
     ] = Path("out"),
 ) -> None:
     """Save the files of finished jobs that the journal knows. For other tasks: `aimusic attach … --out FOLDER`."""
@@ -301,8 +301,8 @@ def download(
                     error = trouble
                 errors.append(error)
                 if screen.as_json:
-                    told = None if error is None else plain_error(error)
-                    screen.row({**plain_record(record), "error": told, "files": [str(path) for path in files]})
+                    row = {**plain_record(record), "files": [str(path) for path in files]}
+                    screen.row({**row, "error": None if error is None else plain_error(error)})
                 elif result is not None:
                     show(screen, result, files)
                 if error is not None:
@@ -315,7 +315,7 @@ def download(
 
 
 def _chosen(records: Sequence[JobRecord], names: Sequence[str]) -> Sequence[JobRecord]:
-    """Return the records of those keys or task ids, all without any; raises `ConfigurationError` for one that lacks."""
+    """Return the records of these keys or task ids, or all; raises `ConfigurationError` for an unknown name."""
     known = {name for record in records for name in (record.key, record.task_id)}
     for name in names:
         if name not in known:
@@ -327,7 +327,7 @@ def _chosen(records: Sequence[JobRecord], names: Sequence[str]) -> Sequence[JobR
 
 
 def kept_result(record: JobRecord) -> Any:
-    """Return the result of a job that has succeeded, out of its record; raises `MusicError` when there is none."""
+    """Return the result of a job that has succeeded, from its record; raises `MusicError` when it holds none."""
     from ..api.operations import operations  # noqa: PLC0415 - loads every operation
     from ..api.plain import from_plain  # noqa: PLC0415 - as above
     from ..api.wire import Reply, read_now, read_task  # noqa: PLC0415 - as above

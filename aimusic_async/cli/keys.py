@@ -1,4 +1,4 @@
-"""`aimusic config`: where the key comes from and where things are kept; `set-key` keeps one. A key is never shown."""
+"""`aimusic config`: shows where the key comes from and where files are kept; `set-key` keeps a key, never shown."""
 
 from __future__ import annotations
 
@@ -93,5 +93,5 @@ async def _set_key(key: str, screen: Screen) -> int:
     else:
         screen.say(f"kept in {safe(path)}, which only you can read")
     if os.environ.get(API_KEY):
-        screen.note(f"{API_KEY} is set, and goes before it")
+        screen.note(f"{API_KEY} is set, and takes precedence over it")
     return Exit.DONE

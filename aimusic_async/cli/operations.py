@@ -18,7 +18,7 @@ _ANSWERS = {Answer.NOW: "at once", Answer.REPEAT: "when ready", Answer.TASK: "ta
 
 
 def rows() -> list[tuple[str, ...]]:
-    """Return one row an operation, in the order of the service's documentation."""
+    """Return one row per operation, in the order of the service's documentation."""
     return [_row(name, cls) for name, cls in operations().items()]
 
 
@@ -92,7 +92,7 @@ def show(console: Console) -> None:
 
 
 def show_fields(name: str, console: Console) -> bool:
-    """Print what one operation takes; False when there is none of that name."""
+    """Print the fields of one operation; False when there is none of that name."""
     cls = operations().get(name)
     if cls is None:
         return False

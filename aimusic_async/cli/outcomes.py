@@ -1,4 +1,4 @@
-"""What becomes of jobs: followed on the screen as they run, told as they end, their audio saved; then an exit code."""
+"""Shows jobs on the screen as they run, prints their results as they end, saves their audio; returns an exit code."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HAVE_FILES = (Clips, Wav, Midi, LyricsTimeline)
 
 @contextmanager
 def progress(screen: Screen, music: MusicSession) -> Iterator[None]:
-    """Show a session's jobs as they move, unless it is to be quiet."""
+    """Show a session's jobs as they change, unless `--quiet` was given."""
     clock = asyncio.get_running_loop().time
     started = clock()
     if screen.quiet:
@@ -38,8 +38,8 @@ def progress(screen: Screen, music: MusicSession) -> Iterator[None]:
         yield
 
 
-async def tell(screen: Screen, music: MusicSession, job: Job[Any], out: Path | None) -> BaseException | None:
-    """Wait for a job, save its audio, print what came of it; returns its error. Cancelling leaves the job alone."""
+async def report(screen: Screen, music: MusicSession, job: Job[Any], out: Path | None) -> BaseException | None:
+    """Wait for a job, save its audio, print its outcome; returns its error. Cancelling does not cancel the job."""
     await job.wait()
     error: BaseException | None = job.exception()
     result, files = None, list[Path]()
@@ -49,7 +49,7 @@ async def tell(screen: Screen, music: MusicSession, job: Job[Any], out: Path | N
             files = await save(screen, music, result, out)
         except (MusicError, OSError) as trouble:
             error = trouble
-    tell_of(screen, job, result, error, files)
+    print_outcome(screen, job, result, error, files)
     return error
 
 
@@ -63,10 +63,10 @@ async def save(screen: Screen, music: MusicSession, result: Any, out: Path | Non
     return await music.download(result, out)
 
 
-def tell_of(
+def print_outcome(
     screen: Screen, job: Job[Any], result: Any, error: BaseException | None, files: Sequence[Path] = ()
 ) -> None:
-    """Print what came of a job: on stdout the result, on stderr what went wrong."""
+    """Print a job's result to stdout, its error to stderr."""
     if screen.as_json:
         screen.row(plain_job(job, result=result, error=error, files=files))
     elif result is not None:
@@ -81,15 +81,15 @@ def show(screen: Screen, result: Any, files: Sequence[Path] = ()) -> None:
 
 
 async def see_through(screen: Screen, music: MusicSession, jobs: Sequence[Job[Any]], out: Path | None) -> Exit:
-    """Tell of each job as it ends; returns the exit code for all. Cancelling leaves the jobs alone."""
+    """Report each job as it ends; returns the exit code for all. Cancelling does not cancel the jobs."""
     errors: list[BaseException | None] = []
 
-    async def follow(job: Job[Any]) -> None:
-        errors.append(await tell(screen, music, job, out))
+    async def see(job: Job[Any]) -> None:
+        errors.append(await report(screen, music, job, out))
 
-    async with anyio.create_task_group() as following:
+    async with anyio.create_task_group() as tasks:
         for job in jobs:
-            following.start_soon(follow, job)
+            tasks.start_soon(see, job)
     if len(jobs) == 1:
         return Exit.DONE if errors[0] is None else exit_of(errors[0])
     failed = sum(error is not None for error in errors)

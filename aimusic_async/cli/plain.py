@@ -1,4 +1,4 @@
-"""What came of a job as plain data for `--json`, under names that stay: fields are added, never renamed or dropped."""
+"""The outcome of a job as plain data for `--json`, under stable names: fields are added, never renamed or dropped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def plain(value: Any) -> Any:
-    """Return a result as what JSON can hold: every field by its name but `raw`; times in ISO 8601."""
+    """Return a result as JSON can hold it: every field but `raw`, by its name; times in ISO 8601."""
     if attrs.has(type(value)):
         return {name: plain(getattr(value, name)) for name in attrs.fields_dict(type(value)) if name != "raw"}
     if isinstance(value, datetime):
@@ -28,14 +28,14 @@ def plain(value: Any) -> Any:
 
 
 def plain_error(error: BaseException) -> dict[str, str]:
-    """Return an error by its class and its words."""
+    """Return an error by its class and its message."""
     return {"type": type(error).__name__, "message": str(error)}
 
 
 def plain_job(
     job: Job[Any], *, result: Any = None, error: BaseException | None = None, files: Sequence[Path] = ()
 ) -> dict[str, Any]:
-    """Return how a job stands."""
+    """Return the state of a job."""
     return {
         "job": job.key,
         "operation": job.operation.operation,
@@ -49,7 +49,7 @@ def plain_job(
 
 
 def plain_record(record: JobRecord) -> dict[str, Any]:
-    """Return what a journal says of a job; the same names as those of `plain_job`, with more about its way."""
+    """Return what a journal says about a job; the names of `plain_job`, with more about its history."""
     return {
         "job": record.key,
         "group": record.group,

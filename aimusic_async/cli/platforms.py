@@ -1,6 +1,6 @@
-"""Commands that are made when they are asked for: a group for each platform, a command for each request class in it.
+"""Commands that are built when they are used: a group for each platform, a command for each of its request classes.
 
-What a command takes, costs and says comes from the class; nothing about an operation is written here.
+Options, price and help come from the class; nothing about an operation is written here.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from .exits import Exit
 
 
 class LazyGroup(TyperGroup):
-    """A group that knows the names of its commands, and makes each when it is needed."""
+    """A group that knows the names of its commands, and builds each when it is needed."""
 
     names: Callable[[], list[str]] = staticmethod(list)
-    """Names of the commands that can be made."""
+    """Names of the commands that can be built."""
     make: Callable[[str], Any] = staticmethod(lambda _: None)
-    """Makes the command of one of these names."""
+    """Builds the command of one of these names."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - Click's own signature
-        """Return the commands there are, in their order."""
+        """Return the names of all commands, in order."""
         return list(dict.fromkeys((*self.commands, *self.names())))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a command, made now if need be; names may be spelled with underscores, as in Python."""
+        """Return a command, built now if need be; names may be spelled with underscores, as in Python."""
         name = cmd_name.replace("_", "-")
         found = super().get_command(ctx, name)
         if found is None and name in self.names():
@@ -38,7 +38,7 @@ class LazyGroup(TyperGroup):
         return found
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command of a name, or say which was perhaps meant."""
+        """Find the command of a name, or suggest a similar one."""
         wanted = args[0]
         if not wanted.startswith("-") and not ctx.resilient_parsing and self.get_command(ctx, wanted) is None:
             close = get_close_matches(wanted.replace("_", "-"), self.list_commands(ctx), n=1)
@@ -47,7 +47,7 @@ class LazyGroup(TyperGroup):
 
 
 class Root(LazyGroup):
-    """The whole command line; wrong usage is one line on stderr."""
+    """The whole command line; wrong usage prints one line to stderr."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
@@ -63,7 +63,7 @@ class Root(LazyGroup):
         windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run the command line and exit, with a line for wrong usage."""
+        """Run the command line and exit; wrong usage prints one line."""
         try:
             code = super().main(
                 args, prog_name, complete_var, standalone_mode=False, windows_expand_args=windows_expand_args, **extra
@@ -72,15 +72,15 @@ class Root(LazyGroup):
             typer.echo("aimusic: interrupted", err=True)
             code = Exit.INTERRUPTED
         except Exception as error:
-            if not hasattr(error, "format_message"):  # what Click raises for wrong usage has it
+            if not hasattr(error, "format_message"):  # only what Click raises for wrong usage has it
                 raise
-            code = _tell_usage(error)
+            code = _report_usage(error)
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else Exit.DONE)
         return code
 
 
-def _tell_usage(error: Any) -> int:
+def _report_usage(error: Any) -> int:
     from .show import safe  # noqa: PLC0415 - only mistakes need it
 
     if type(error).__name__ == "NoArgsIsHelpError":
@@ -91,7 +91,7 @@ def _tell_usage(error: Any) -> int:
         words = f"{error.message}; did you mean {possibilities[0]}?"
     context = getattr(error, "ctx", None)
     where = f" (see `{context.command_path} --help`)" if context is not None else ""
-    words = words.replace("Value error, ", "").rstrip(".")  # some versions of Typer put it before their own words
+    words = words.replace("Value error, ", "").rstrip(".")  # some versions of Typer put it before the message
     typer.echo(f"aimusic: {safe(words + where)}", err=True)
     return Exit.USAGE
 
@@ -123,8 +123,8 @@ def _about(platform: str) -> str:
     from .. import methods  # noqa: PLC0415 - not every command needs it
     from ..api import account  # noqa: PLC0415 - as above
 
-    told = getattr(methods, platform.capitalize(), account).__doc__ or ""
-    words = told.partition("\n")[0].rpartition("`: ")[2]
+    doc = getattr(methods, platform.capitalize(), account).__doc__ or ""
+    words = doc.partition("\n")[0].rpartition("`: ")[2]
     return words[:1].upper() + words[1:]
 
 

@@ -1,4 +1,4 @@
-"""Showing jobs as they move: a live table on a terminal, plain lines elsewhere."""
+"""Shows jobs as they change: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class _Row:
 
 @attrs.define
 class Progress:
-    """Follows the jobs of a session through its events; `clock` tells the service's seconds."""
+    """Tracks the jobs of a session through its events; `clock` returns the service's seconds."""
 
     console: Console
     clock: Callable[[], float]
     keep: bool = True
-    """Whether the table stays when the block ends; results that follow it make it superfluous."""
+    """Whether the table stays when the block ends; not needed when results are printed after it."""
     saving: int = 0
     """Files being saved; shown below the jobs."""
     _rows: dict[str, _Row] = attrs.field(factory=dict)
@@ -53,7 +53,7 @@ class Progress:
         stop = events.listen(self._heard)
         try:
             if self._is_live:
-                # Redirected, what goes to a pipe would come out above the table.
+                # If redirected, output to a pipe would appear above the table.
                 with Live(
                     get_renderable=self.table,
                     console=self.console,

@@ -1,4 +1,4 @@
-"""One command a request class: its options are the class's fields, with their types, limits and documentation."""
+"""One command per request class: its options are the class's fields, with their types, limits and documentation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .screen import Screen
 
 TEXTS = frozenset({"prompt", "lyrics", "infill_lyrics", "gpt_description_prompt", "description", "describe"})
-"""Fields that may be long: `@file` and `-` are read."""
+"""Fields that may be long: their options read `@file` and `-`."""
 _SENDING = "Sending"
 
 _SAMPLES: Mapping[str, object] = {
@@ -41,7 +41,7 @@ _SAMPLES: Mapping[str, object] = {
     "url": "https://example.com/song.mp3",
     "audio_url": "https://example.com/song.mp3",
 }
-"""Values for examples; what is not here follows from the field's type and name."""
+"""Values for examples; all others are derived from the field's type and name."""
 _PLATFORM_SAMPLES: Mapping[str, Mapping[str, object]] = {"riffusion": {"mv": "FUZZ-1.1 Pro"}}
 
 
@@ -53,7 +53,7 @@ class Sending(Work):
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Your name for the job: the same command run again gives its result, and is not sent twice.",
+            help="Your name for the job: running the same command again gives its result, and pays once.",
             rich_help_panel=_SENDING,
         ),
     ] = None
@@ -61,19 +61,19 @@ class Sending(Work):
         bool,
         typer.Option(
             "--dry-run",
-            help="Check it, print what would be sent and its price, send nothing.",
+            help="Check it, print the request and its price, send nothing.",
             rich_help_panel=_SENDING,
         ),
     ] = False
     resend_failed: Annotated[
         bool,
-        typer.Option("--resend-failed", help="With --key: make anew what failed.", rich_help_panel=_SENDING),
+        typer.Option("--resend-failed", help="With --key: send again what failed.", rich_help_panel=_SENDING),
     ] = False
     resend_unknown: Annotated[
         bool,
         typer.Option(
             "--resend-unknown",
-            help="With --key: send anew what is unknown, and perhaps pay twice.",
+            help="With --key: send again what is unknown, and perhaps pay twice.",
             rich_help_panel=_SENDING,
         ),
     ] = False
@@ -81,7 +81,7 @@ class Sending(Work):
 
 @attrs.frozen(kw_only=True)
 class SendingTask(Sending):
-    """The same for what runs as a task."""
+    """The same for an operation that runs as a task."""
 
     no_wait: Annotated[
         bool,
@@ -95,7 +95,7 @@ class SendingTask(Sending):
 
 
 def command_name(operation: str) -> str:
-    """Return how an operation is called on the command line, such as `sonic create-music`."""
+    """Return the name of an operation on the command line, such as `sonic create-music`."""
     return operation.replace(".", " ").replace("_", "-")
 
 
@@ -115,13 +115,13 @@ def help_for(cls: type[Request[Any]]) -> str:
 
 
 def epilog_for(cls: type[Request[Any]]) -> str:
-    """Return what stands below a command's options: an example and the price."""
+    """Return the text below a command's options: an example and the price."""
     price = "free" if cls.cost == 0 else "1 credit" if cls.cost == 1 else f"{cls.cost} credits"
     return escape(f"Example: {example_line(cls)}\n\nPrice: {price}.")
 
 
 def example(cls: type[Request[Any]]) -> dict[str, object]:
-    """Return the fields of a smallest valid request: those that are required, and what the checks ask for besides."""
+    """Return the fields of a smallest valid request: the required ones, and those that the checks ask for."""
     platform = cls.operation.partition(".")[0]
     specs = {spec.name: spec for spec in cls.fields()}
     given = {name: _sample(platform, spec) for name, spec in specs.items() if spec.required}
@@ -161,8 +161,8 @@ def example_line(cls: type[Request[Any]]) -> str:
 
 
 def _help_of(spec: FieldSpec) -> str:
-    limits = [told for limit in (*spec.limits, *spec.entry_limits) if (told := _in_words(limit))]
-    parts = [spec.doc, *(told for told in limits if told not in spec.doc)]
+    limits = [text for limit in (*spec.limits, *spec.entry_limits) if (text := _in_words(limit))]
+    parts = [spec.doc, *(text for text in limits if text not in spec.doc)]
     if spec.entry is not str:
         fields = ", ".join(attrs.fields_dict(spec.entry))
         parts.append(f"a JSON list of objects with {fields}; @FILE reads it from a file")
@@ -190,7 +190,7 @@ def _in_words(limit: Limit) -> str:
 
 
 def takes_file(spec: FieldSpec) -> bool:
-    """Whether a field's value may be named as `@file` or `-`."""
+    """Whether a field's value may be given as `@file` or `-`."""
     return spec.name in TEXTS or spec.secret or spec.entry is not str
 
 
@@ -212,7 +212,7 @@ def _parameter(spec: FieldSpec) -> inspect.Parameter:
         kind = Literal[kind]
     elif kind is list:
         kind = list[str] if spec.entry is str else str
-    # Apart, since the two long names of a switch would leave no room for the names of the others.
+    # In a panel of their own, since the two long names of a switch would leave no room for the other names.
     panel = "Switches" if kind is bool else None
     option = typer.Option(name, help=_help_of(spec), show_default=False, rich_help_panel=panel)
     if spec.required:
@@ -222,10 +222,10 @@ def _parameter(spec: FieldSpec) -> inspect.Parameter:
 
 
 def request_from(cls: type[Request[Any]], given: Mapping[str, Any]) -> Request[Any]:
-    """Make a request of what was given on the command line.
+    """Build a request from the options that were given.
 
-    Raises `ConfigurationError` for a text that cannot be read, `InvalidRequest` for what the request's own check
-    refuses, in the command line's words.
+    Raises `ConfigurationError` for a text that cannot be read, and `InvalidRequest`, in terms of options, for what the
+    request's own check refuses.
     """
     texts = Texts()
     fields: dict[str, Any] = {}
@@ -255,7 +255,7 @@ def _entries(spec: FieldSpec, text: str) -> list[Mapping[str, Any]]:
 
 
 def _in_options(cls: type[Request[Any]], error: InvalidRequest) -> InvalidRequest:
-    """Say a refusal in options: `custom_mode=False` is `--no-custom-mode` here."""
+    """Rephrase an error in terms of options: `custom_mode=False` is `--no-custom-mode` here."""
     limit = error.limit
     for spec in cls.fields():
         name = option_name(spec.name)
@@ -310,13 +310,13 @@ async def _send(cls: type[Request[Any]], options: Sending, given: Mapping[str, A
                     return await see_through(screen, music, [job], options.out)
                 await job.accepted()
             except BaseException:
-                job.cancel()  # what was not sent is not to be sent by a later run
+                job.cancel()  # a later run must not send what was not sent
                 raise
-    _tell_accepted(screen, job)
+    _report_accepted(screen, job)
     return Exit.DONE
 
 
-def _tell_accepted(screen: Screen, job: Any) -> None:
+def _report_accepted(screen: Screen, job: Any) -> None:
     from .plain import plain_job  # noqa: PLC0415 - where it is needed
     from .show import safe  # noqa: PLC0415 - as above
 

@@ -26,9 +26,9 @@ async def run_sandbox(
     console: Console,
     row: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> int:
-    """Serve until cancelled; returns the exit code. `row`: takes where it is, as data.
+    """Serve until cancelled; returns the exit code. `row` is called with the address and the key, as data.
 
-    `faults`: the share of requests and of tasks that go wrong. `http_webhooks`: see `Options.http_webhooks`.
+    `faults`: the share of requests and of tasks that fail. `http_webhooks`: see `Options.http_webhooks`.
     """
     trouble = RandomFaults(faults, seed=seed) if faults else None
     options = Options(speed=speed, seed=seed, credits=credits, faults=trouble, http_webhooks=http_webhooks)
@@ -49,11 +49,11 @@ async def run_sandbox(
             row({"url": box.url, "key": box.key, "speed": speed, "export": export})
         if trouble:
             console.print(
-                f"\nOf requests and of tasks {faults:.0%} go wrong on purpose, by the seed {seed}.", highlight=False
+                f"\n{faults:.0%} of requests and of tasks fail on purpose, by the seed {seed}.", highlight=False
             )
         if http_webhooks:
             console.print(
-                "\nWebhooks to plain http addresses of this machine are taken and delivered.", highlight=False
+                "\nWebhooks to plain http addresses of this machine are accepted and delivered.", highlight=False
             )
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.Event().wait()

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from ..jobs.job import Job
 
 _HINTS: Mapping[type[BaseException], str] = {
-    AuthenticationError: "`aimusic config` tells where the key comes from",
-    InsufficientCredits: "`aimusic credits` tells what is left",
+    AuthenticationError: "`aimusic config` shows where the key comes from",
+    InsufficientCredits: "`aimusic credits` shows what is left",
     SubscriptionRequired: "take one on the service's site",
     JournalError: "see --journal",
 }
-_LOOKED = "then `aimusic settle` it, with --task-id ID or --not-taken"
+_SETTLE = "then `aimusic settle` it, with --task-id ID or --not-taken"
 _OWN_SANDBOX = (
     "this sandbox is new and ends with the command; for several commands on one, start `aimusic sandbox` "
     "in another terminal"
@@ -41,7 +41,7 @@ _OWN_SANDBOX = (
 
 
 class Screen:
-    """Where a command prints. `jobs` are those that a command which is broken off has to account for."""
+    """Where a command prints. `jobs` are those that an interrupted command has to account for."""
 
     def __init__(
         self, *, as_json: bool = False, quiet: bool = False, debug: bool = False, sandbox: bool = False
@@ -51,31 +51,31 @@ class Screen:
         self.debug = debug
         self.sandbox = sandbox
         self.speed: float = 1.0
-        """The service's seconds in one of here."""
+        """The service's seconds in one real second."""
         self.has_journal: bool = False
         self.jobs: list[Job[Any]] = []
         self.again: str = ""
-        """How jobs that a broken off command has not sent yet are sent after all."""
+        """How to send the jobs that an interrupted command has not sent yet."""
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # a song may be in letters that the encoding lacks
         self.out: Console = Console(highlight=False, markup=False, emoji=False)
         self.err: Console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         if self.out.is_terminal and self.err.is_terminal:
-            self.err = self.out  # so that lines come out above a live table, not in it
+            self.err = self.out  # so that lines are printed above a live table, not into it
 
     # --- printing ----------------------------------------------------------------------------------------------------
 
     def say(self, text: str, style: str = "") -> None:
-        """Print a line of the result for people; it must be safe already."""
+        """Print a line of a result; the text must be safe already."""
         self.out.print(text, style=style or None, soft_wrap=True)
 
     def row(self, data: Mapping[str, Any]) -> None:
-        """Print one JSON object as a line; in ASCII, so that no terminal and no encoding stumbles over it."""
+        """Print one JSON object as a line; in ASCII, which every terminal and encoding can show."""
         self.out.print(json.dumps(data), soft_wrap=True)
 
     def note(self, text: str) -> None:
-        """Print what is worth knowing, but no result."""
+        """Print what is worth knowing but is no result."""
         if not self.quiet:
             self.err.print(safe(text), style="dim", soft_wrap=True)
 
@@ -85,7 +85,7 @@ class Screen:
 
     def fault(self, error: BaseException) -> None:
         """Print an error with what to do about it."""
-        self.error(f"{told(error)}{self._hint(error)}")
+        self.error(f"{describe_error(error)}{self._hint(error)}")
         if self.debug:
             import traceback  # noqa: PLC0415 - for those who ask for it
 
@@ -94,15 +94,15 @@ class Screen:
     def _hint(self, error: BaseException) -> str:
         hint = next((hint for kind, hint in _HINTS.items() if isinstance(error, kind)), "")
         if isinstance(error, SubmissionUnknown) and self.has_journal and not self.sandbox:
-            hint = _LOOKED
+            hint = _SETTLE
         if isinstance(error, NotFound) and self.sandbox:
             hint = _OWN_SANDBOX
         return f"; {hint}" if hint else ""
 
-    # --- what a broken off command leaves ----------------------------------------------------------------------------
+    # --- after an interruption ---------------------------------------------------------------------------------------
 
-    def left(self) -> str:
-        """Say what becomes of the jobs of a command that was broken off, and how to go on."""
+    def outlook(self) -> str:
+        """Say what becomes of the jobs of an interrupted command, and how to go on."""
         parts: list[str] = []
         going = [job for job in self.jobs if job.state in (JobState.SUBMITTED, JobState.DETACHED)]
         if going:
@@ -111,7 +111,7 @@ class Screen:
             goes_on = "`aimusic resume`" if self.has_journal else name
             parts.append(f"the service goes on with {_count(going)} ({ids}): {goes_on} waits for what comes")
         if unknown := [job for job in self.jobs if job.state is JobState.UNKNOWN]:
-            parts.append(f"{_count(unknown)} may have been taken: look before you pay twice")
+            parts.append(f"{_count(unknown)} may have been taken: check before you pay twice")
         if unsent := [job for job in self.jobs if job.state is JobState.CANCELLED]:
             again = f": {self.again}" if self.again else ""
             parts.append(f"{_count(unsent)} not sent, at no cost{again}")
@@ -139,13 +139,13 @@ class _Lines(logging.Handler):
         self._screen = screen
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print one record, unless the command itself tells the same."""
-        if record.funcName != "tell_left" or not self._screen.jobs:
+        """Print one record, unless the command itself reports the same."""
+        if record.funcName != "warn_of_unfinished" or not self._screen.jobs:
             self._screen.error(record.getMessage())
 
 
-def told(error: BaseException) -> str:
-    """Return an error's words for a user."""
+def describe_error(error: BaseException) -> str:
+    """Return an error's message for a user."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     if isinstance(error, MusicError):

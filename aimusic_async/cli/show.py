@@ -1,4 +1,4 @@
-"""Results and records as lines for people. Whatever the service wrote is a stranger's text and goes through `safe`."""
+"""Results and records as lines for people. What the service wrote is untrusted text and goes through `safe`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _JOINERS = "\u200c\u200d"  # letters of some scripts, and emoji, are made with t
 
 
 def safe(text: object, *, lines: bool = False) -> str:
-    """Return a text without what a terminal would obey or be misled by: control characters, marks that turn text.
+    """Return a text without what a terminal would obey or be misled by: control characters, marks that reverse text.
 
     `lines`: line breaks stay; otherwise all of it becomes one line.
     """

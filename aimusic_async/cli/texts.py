@@ -40,7 +40,7 @@ class Texts:
 
 def _text(option: str, name: str, content: bytes) -> str:
     if len(content) > _LONGEST:
-        raise ConfigurationError(f"{option}: {name} is longer than any text that is taken")
+        raise ConfigurationError(f"{option}: {name} is longer than any field allows")
     try:
         return content.decode("utf-8-sig").replace("\r\n", "\n").rstrip("\n")
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""`aimusic webhook`: deliveries of the service shown as they come, and a saved one checked.
+"""`aimusic webhook`: prints the service's deliveries as they come, and checks a saved one.
 
 What a delivery says is a stranger's text: it reaches a terminal only through `_printable`, or as ASCII JSON.
 """
@@ -57,26 +57,26 @@ Pairs = list[tuple[str, str]]
 
 
 async def run_listen(host: str, port: int, path: str, *, secret_file: Path | None, as_json: bool) -> int:
-    """Take deliveries and print a line for each until cancelled; returns the exit code."""
+    """Accept deliveries and print a line for each until cancelled; returns the exit code."""
     secret = await asyncio.to_thread(_secret, secret_file)
     lines = asyncio.Queue[str]()
-    inbox = _Inbox(_config(secret), lambda told: lines.put_nowait(_as_json(told) if as_json else _as_line(told)))
+    inbox = _Inbox(_config(secret), lambda seen: lines.put_nowait(_as_json(seen) if as_json else _as_line(seen)))
     try:
         async with _silenced(), _served(aiohttp_handler(inbox), host, port, f"/{path.lstrip('/')}") as url:
-            typer.echo(f"Deliveries are taken at {url}; Ctrl-C ends it.", err=True)
+            typer.echo(f"Deliveries are accepted at {url}; Ctrl-C ends it.", err=True)
             with contextlib.suppress(asyncio.CancelledError):
                 while True:
                     _say(await lines.get())
         while not lines.empty():
             _say(lines.get_nowait())
-    except BrokenPipeError:  # whoever read the lines has gone
+    except BrokenPipeError:  # the reader of the lines has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
 @contextlib.asynccontextmanager
 async def _silenced() -> AsyncIterator[None]:
-    """Keep the log off the terminal: what the door says is on the lines, and aiohttp's is about strangers' bytes."""
+    """Keep the log off the terminal: the lines show every verdict, and aiohttp's log is about strangers' bytes."""
     loggers = (logger, *(logging.getLogger(f"aiohttp.{name}") for name in ("server", "web", "access")))
     for one in loggers:
         one.disabled = True
@@ -89,7 +89,7 @@ async def _silenced() -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def _served(door: Callable[[web.Request], Any], host: str, port: int, path: str) -> AsyncIterator[str]:
-    """Serve a door at one path; gives its address. Raises `ConfigurationError` when nobody can listen there."""
+    """Serve a door at one path; yields its address. Raises `ConfigurationError` when it cannot listen there."""
 
     async def route(request: web.Request) -> web.StreamResponse:
         if request.path == path:
@@ -97,7 +97,7 @@ async def _served(door: Callable[[web.Request], Any], host: str, port: int, path
             return answer
         if request.method == "POST":
             came = _printable(request.path)
-            typer.echo(f"aimusic: somebody posted to {came}; deliveries are taken at {path}, see --path", err=True)
+            typer.echo(f"aimusic: somebody posted to {came}; deliveries are accepted at {path}, see --path", err=True)
         return web.Response(status=404)
 
     app = web.Application()
@@ -120,10 +120,10 @@ async def _served(door: Callable[[web.Request], Any], host: str, port: int, path
 
 @attrs.define(eq=False)
 class _Inbox:
-    """The `Recipient` behind the door: every delivery, taken or refused, is told once."""
+    """The `Recipient` behind the door: reports every delivery once, accepted or refused."""
 
     config: WebhookConfig
-    tell: Callable[[dict[str, Any]], None]
+    report: Callable[[dict[str, Any]], None]
     events: Events = attrs.field(factory=Events)
     _latest: WebhookEvent | None = None
 
@@ -134,7 +134,7 @@ class _Inbox:
         """See `webhooks.Recipient.webhook_secret`."""
         return self.config.secret if job_id is None else self.config.secret_for(job_id)
 
-    async def deliver(self, event: WebhookEvent, job_id: str | None) -> bool:  # noqa: ARG002 - the verdict tells the job
+    async def deliver(self, event: WebhookEvent, job_id: str | None) -> bool:  # noqa: ARG002 - the verdict names the job
         """See `webhooks.Recipient.deliver`."""
         self._latest = event
         return True
@@ -144,7 +144,7 @@ class _Inbox:
             return
         event, self._latest = self._latest, None  # the verdict follows a delivery at once, before another comes
         said = {"id": received.id, "event": received.event, "task_id": received.task_id}
-        self.tell(
+        self.report(
             {
                 "time": round(time.time(), 3),
                 "verdict": str(received.verdict),
@@ -200,22 +200,22 @@ async def run_verify(
         names = {name.lower() for name, _ in found}
         without = raw.removesuffix(b"\n").removesuffix(b"\r")
         if legacy and SIGNATURE in names and OLD_SIGNATURE not in names:
-            hint = "it is of the new form: leave --legacy out"
+            hint = "it has the new form: omit --legacy"
         elif not legacy and OLD_SIGNATURE in names and SIGNATURE not in names:
-            hint = "it is of the old form: give --legacy"
+            hint = "it has the old form: give --legacy"
         elif without != raw and fits(without, secret):
-            hint = "it fits without the line break at the end of the body, which an editor added: remove that"
+            hint = "it fits without the line break at the end of the body, which an editor may have added: remove it"
         elif job_id is not None and fits(raw, configured):
-            hint = "it is signed with the secret itself: leave --job out"
+            hint = "it is signed with the secret itself: omit --job"
         elif job_id is None and SIGNATURE in names:
-            hint = "if ?job=… was in the address that it came to, give that as --job"
+            hint = "if the address it came to had ?job=…, give that as --job"
         else:
             hint = "save all headers, and the body byte by byte as it came"
         return _refuse(error, hint, job_id, as_json=as_json)
     except WebhookError as error:
-        return _refuse(error, "it is signed, but no delivery that is known here", job_id, as_json=as_json)
-    told = {"verdict": str(Verdict.ACCEPTED), "reason": None, "hint": None, "job_id": job_id, **_facts(event)}
-    _say(_as_json(told) if as_json else _as_text(told))
+        return _refuse(error, "it is signed, but is no known kind of delivery", job_id, as_json=as_json)
+    seen = {"verdict": str(Verdict.ACCEPTED), "reason": None, "hint": None, "job_id": job_id, **_facts(event)}
+    _say(_as_json(seen) if as_json else _as_text(seen))
     return 0
 
 
@@ -231,7 +231,7 @@ def _refuse(error: WebhookError, hint: str, job_id: str | None, *, as_json: bool
 def read_headers(raw: bytes, name: str) -> Pairs:
     """Read headers from a file's bytes: `Name: value` lines as curl and logs have them, or one JSON object.
 
-    A line that starts a request or an answer is left out, and what follows an empty line. Raises
+    The start line of a request or an answer is skipped, and everything after an empty line. Raises
     `ConfigurationError`, which names the file by `name`.
     """
     text = raw.decode("utf-8-sig", "replace").strip()
@@ -262,8 +262,8 @@ def _headers_of_json(text: str, name: str) -> Pairs:
         raise ConfigurationError(f"{name} begins like a JSON object and is none") from None
     return [
         (header, str(value))
-        for header, told in fields.items()
-        for value in (told if isinstance(told, list) else [told])  # some write every header as a list
+        for header, content in fields.items()
+        for value in (content if isinstance(content, list) else [content])  # some write every header as a list
     ]
 
 
@@ -271,7 +271,7 @@ def _headers_of_json(text: str, name: str) -> Pairs:
 
 
 def _secret(file: Path | None) -> str:
-    """Return the configured secret: out of the file, else of the environment; it is never an argument."""
+    """Return the configured secret from the file, else from the environment; it is never an argument."""
     if file is None:
         secret = os.environ.get(SECRET, "")
     else:
@@ -310,12 +310,12 @@ def _read(file: Path) -> bytes:
 
 
 def _facts(event: WebhookEvent | None) -> dict[str, Any]:
-    """Return what a delivery says, always under the same names; None and empty lists without one."""
+    """Return what a delivery says, always under the same names; None and empty lists when there is none."""
     facts: dict[str, Any] = {name: getattr(event, name, None) for name in ("id", "event", "task_id", "platform")}
     facts |= {"signed": event.timestamp if event else None, "titles": [], "audio_urls": [], "failure": None}
     if event is None:
         return facts
-    with contextlib.suppress(ApiError):  # nothing in it that one could show
+    with contextlib.suppress(ApiError):  # there is nothing to show
         # Whatever made the task, its clips are read alike.
         progress = read_task(CreateMusic, event.task_id or "", event.reply)
         facts["titles"] = [clip.title for clip in progress.clips if clip.title]
@@ -324,40 +324,40 @@ def _facts(event: WebhookEvent | None) -> dict[str, Any]:
     return facts
 
 
-def _as_line(told: Mapping[str, Any]) -> str:
-    """One line for a terminal."""
-    when = datetime.fromtimestamp(told["time"]).astimezone().strftime("%H:%M:%S")
-    titles = dict.fromkeys(map(repr, told["titles"]))  # usually both clips have the same
-    parts = [told["event"], told["task_id"], *titles, *told["audio_urls"], told["failure"], told["reason"]]
-    return "  ".join([when, f"{told['verdict']:<9}", *(_printable(part) for part in parts if part)])
+def _as_line(seen: Mapping[str, Any]) -> str:
+    """Return one line for a terminal."""
+    when = datetime.fromtimestamp(seen["time"]).astimezone().strftime("%H:%M:%S")
+    titles = dict.fromkeys(map(repr, seen["titles"]))  # usually both clips have the same
+    parts = [seen["event"], seen["task_id"], *titles, *seen["audio_urls"], seen["failure"], seen["reason"]]
+    return "  ".join([when, f"{seen['verdict']:<9}", *(_printable(part) for part in parts if part)])
 
 
-def _as_text(told: Mapping[str, Any]) -> str:
-    """Several lines for a terminal: what a genuine delivery says."""
+def _as_text(seen: Mapping[str, Any]) -> str:
+    """Return several lines for a terminal: what a genuine delivery says."""
     rows: list[tuple[str, str | None]] = [
-        ("genuine", told["event"] or "no event named"),
-        ("task", told["task_id"]),
-        ("platform", told["platform"]),
-        ("id", told["id"]),
-        ("signed", _moment(told["signed"])),
-        *(("title", title) for title in told["titles"]),
-        *(("audio", url) for url in told["audio_urls"]),
-        ("failure", told["failure"]),
+        ("genuine", seen["event"] or "no event named"),
+        ("task", seen["task_id"]),
+        ("platform", seen["platform"]),
+        ("id", seen["id"]),
+        ("signed", _moment(seen["signed"])),
+        *(("title", title) for title in seen["titles"]),
+        *(("audio", url) for url in seen["audio_urls"]),
+        ("failure", seen["failure"]),
     ]
     return "\n".join(f"{name:<9} {_printable(text)}" for name, text in rows if text)
 
 
 def _moment(seconds: float | None) -> str:
     if seconds is None:
-        return "the old form does not tell when"
+        return "the old form does not say when"
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (ValueError, OverflowError, OSError):  # no calendar goes so far
         return f"{seconds:.0f}"
 
 
-def _as_json(told: Mapping[str, Any]) -> str:
-    return json.dumps(told)  # ASCII: it escapes whatever a terminal would obey
+def _as_json(seen: Mapping[str, Any]) -> str:
+    return json.dumps(seen)  # ASCII: it escapes whatever a terminal would obey
 
 
 def _printable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Songs and what belongs to them to disk: which files under which names, a few at a time, each whole or not there."""
+"""Saves songs and their files: which files under which names, a few at a time, each whole or absent."""
 
 from __future__ import annotations
 
@@ -44,26 +44,26 @@ _SUFFIXES = {  # the first is for addresses that have none of them
 
 @attrs.frozen(kw_only=True)
 class DownloadProgress:
-    """How far one file is."""
+    """The progress of one file."""
 
     path: Path
     """Where it will be."""
     done: int
-    """Bytes that are here, those of an earlier run included."""
+    """Bytes on disk, those of an earlier run included."""
     total: int | None
     """Bytes of the whole; None when the host did not say."""
 
 
 class DownloadFailed(TransportError):
-    """A file could not be had; all the others of the same call were.
+    """A file could not be downloaded; all other files of the same call were saved.
 
-    `clip_id` and `host` tell which. `expired`: the host has nothing (any more) at this address; look at the task
-    again for a new one. Otherwise the same call may help later: it goes on where this one stopped. `saved`: the files
-    that are there.
+    `clip_id` and `host` say which. `expired`: the host has nothing at this address, or not any more; poll the task
+    again (`MusicSession.attach`) for a new one. Otherwise the same call may succeed later: it goes on where this one
+    stopped. `saved`: the files that were saved.
     """
 
     def __init__(self, message: str, *, clip_id: str, host: str = "", expired: bool = False) -> None:
-        """Say what could not be had, and why."""
+        """Say what could not be downloaded, and why."""
         self.clip_id = clip_id
         self.host = host
         self.expired = expired
@@ -73,7 +73,7 @@ class DownloadFailed(TransportError):
 
 @attrs.frozen(kw_only=True)
 class Wishes:
-    """How files are to be saved; `MusicSession.download` tells what each means."""
+    """How to save files; `MusicSession.download` documents each field."""
 
     formats: Collection[Format]
     template: Template
@@ -136,7 +136,7 @@ class _Thing:
         return asked if isinstance(asked, str) else known
 
     def values(self, index: str) -> Mapping[str, str]:
-        """Return what the fields of a name stand for."""
+        """Return the values of the fields of a name."""
         title = self.what.title if isinstance(self.what, Clip) else None
         job = {"operation": self.job.operation.operation, "key": self.job.key} if self.job is not None else {}
         return {"title": title or "", "clip_id": self.clip_id, "index": index, "part": self.part, **job}
@@ -162,7 +162,7 @@ class _Thing:
 
 @attrs.frozen(kw_only=True)
 class _File:
-    """One file to be saved."""
+    """One file to save."""
 
     thing: _Thing
     kind: str
@@ -170,7 +170,7 @@ class _File:
     """Its address, or its text."""
     path: Path
     spare: Path | None
-    """Where it goes when `path` is taken by another; None when its name holds the clip's id, so that it cannot be."""
+    """Where it goes when another file has `path`; None when its name holds the clip's id, and so is unique."""
 
     @property
     def places(self) -> tuple[Path, ...]:
@@ -180,7 +180,7 @@ class _File:
 
 async def download(hosts: FileHosts, what: Saveable | Iterable[Saveable], folder: Path, wishes: Wishes) -> list[Path]:
     """Save files, a few at a time, and return them in order; see `MusicSession.download`."""
-    things = list({thing.what: thing async for thing in _things(what)}.values())  # what is given twice is saved once
+    things = list({thing.what: thing async for thing in _things(what)}.values())  # duplicates are saved once
     if known := wishes.template.fields & {"operation", "key"}:
         for thing in things:
             if thing.job is None:
@@ -201,7 +201,7 @@ async def download(hosts: FileHosts, what: Saveable | Iterable[Saveable], folder
         async with hosts.connections() as connections, anyio.create_task_group() as group:
             for number, file in enumerate(plan):
                 group.start_soon(save, number, file)
-    except ExceptionGroup as errors:  # no TransportError: the disk is full, the progress function is wrong, …
+    except ExceptionGroup as errors:  # no TransportError: the disk is full, the progress function raises, …
         raise _first(errors) from None
     files = [saved[number] for number in sorted(saved)]
     if failures:
@@ -295,7 +295,7 @@ async def _save(hosts: Connections, file: _File, wishes: Wishes) -> Path:
     try:
         return await _save_remote(hosts, file, wishes)
     except FileTrouble as trouble:
-        advice = "; the address may have run out: look at the task again (attach) for a new one"
+        advice = "; the address may have expired: poll the task again (attach) for a new one"
         raise DownloadFailed(
             f"the {file.kind} of clip {clip_id} could not be downloaded from {host}: {trouble.reason}"
             f"{advice if trouble.expired else ''}",
@@ -341,7 +341,7 @@ async def _save_remote(hosts: Connections, file: _File, wishes: Wishes) -> Path:
 
 
 def _save_text(file: _File, overwrite: bool) -> Path:  # noqa: FBT001 - called through a thread, which takes no names
-    """Write a text that the service told, unless it is there; one that somebody changed meanwhile stays."""
+    """Write a text of the service, unless the file exists; one that somebody changed meanwhile stays."""
     data = file.content.encode(errors="replace")
     path = file.path
     if not overwrite:
@@ -364,7 +364,7 @@ async def _is_here(hosts: Connections, remote: Remote, path: Path, *, unique: bo
     try:
         return await is_here(hosts, remote, path)
     except FileTrouble as trouble:
-        # Under its name is only what came whole; when nobody can compare any more, that must do.
+        # A file gets its name only when it is whole; when nobody can compare any more, that is enough.
         return trouble.expired and unique
 
 
@@ -377,6 +377,6 @@ async def _cover(hosts: Connections, clip: Clip, wishes: Wishes) -> bytes | None
         most_bytes=min(_LARGEST_COVER, wishes.most_bytes),
         stall_timeout=wishes.stall_timeout,
     )
-    with contextlib.suppress(FileTrouble):  # a song without its picture is better than none
+    with contextlib.suppress(FileTrouble):  # a song without its cover is better than none
         return await read_small(hosts, remote)
     return None

@@ -1,4 +1,4 @@
-"""One file from its host into a part: gone on with where it broke off, checked for type and length, tried again."""
+"""Fetches one file from its host into a part: resumes, checks type and length, tries again."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class Remote:
 
 
 Report: TypeAlias = Callable[[int, int | None], None]
-"""Is told how many bytes are here, and how many the whole has."""
+"""Called with the number of bytes on disk, and of the whole file."""
 
 
 async def in_thread(function: Callable[[*Ts], R], *args: *Ts) -> R:
-    """Run what blocks in a thread, to its end also when cancelled meanwhile: no file is closed under its writer."""
+    """Run a blocking function in a thread, to its end even when cancelled: no file is closed under its writer."""
     work = asyncio.get_running_loop().run_in_executor(None, functools.partial(function, *args))
     cancelled: asyncio.CancelledError | None = None
     while not work.done():
@@ -60,16 +60,16 @@ async def in_thread(function: Callable[[*Ts], R], *args: *Ts) -> R:
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:
-        work.exception()  # what happened there no longer matters
+        work.exception()  # its outcome no longer matters
         raise cancelled
     return work.result()
 
 
 async def fetch(hosts: Connections, remote: Remote, part: Part, report: Report) -> None:
-    """Bring all of a file into its part. `report` is told the bytes that are there, and of how many.
+    """Fetch the whole file into its part, calling `report` with the progress.
 
-    Tried again while that may help, with growing pauses. Raises `FileTrouble`, or `OSError` for the disk. Cancelling
-    keeps what is there.
+    Tries again while that may help, with growing pauses. Raises `FileTrouble`, or `OSError` for the disk. Cancelling
+    keeps the bytes fetched so far.
     """
     import stamina  # noqa: PLC0415 - who downloads nothing does not load it
 
@@ -98,8 +98,8 @@ async def _go_on(hosts: Connections, remote: Remote, part: Part, report: Report)
         if response.status != 200 and not (headers and _continues(response, part)):
             had, known = part.size, part.known
             await in_thread(part.forget)
-            what = "is not the same as before" if known is not None and had else "answers with a part of it unasked"
-            raise FileTrouble(f"the host's file {what} (HTTP {response.status})", again=True)
+            what = "its file has changed" if known is not None and had else "the host sent a part unasked"
+            raise FileTrouble(f"{what} (HTTP {response.status})", again=True)
         _check_type(response, remote.kind)
         total = _total(response)
         if total is not None and total > remote.most_bytes:
@@ -111,7 +111,7 @@ async def _go_on(hosts: Connections, remote: Remote, part: Part, report: Report)
     if total is not None and part.size != total:
         if part.size > total:
             await in_thread(part.forget)
-        raise FileTrouble(f"{part.size} bytes came of {total}", again=True)
+        raise FileTrouble(f"{part.size} of {total} bytes came", again=True)
     if not part.size:
         raise FileTrouble("it is empty")
 
@@ -132,7 +132,7 @@ async def _read(response: aiohttp.ClientResponse, remote: Remote, part: Part, re
             if clock() >= reported + _REPORT_EVERY:
                 reported = clock()
                 report(part.size + len(kept))
-    finally:  # also what came before the connection broke, or before we were cancelled
+    finally:  # keeps what came before the connection broke, or before we were cancelled
         if kept:
             await _write(part, kept)
 
@@ -148,7 +148,7 @@ def _too_large(remote: Remote, why: str) -> FileTrouble:
 
 
 def _continues(response: aiohttp.ClientResponse, part: Part) -> bool:
-    """Whether an answer goes on where the part ends, and with the same file; some hosts overlook If-Range."""
+    """Whether an answer continues the same file where the part ends; some hosts ignore If-Range."""
     known, found = part.known, _content_range(response)
     if response.status != 206 or known is None or found is None or found[0] != part.size:
         return False
@@ -167,12 +167,12 @@ def _content_range(response: aiohttp.ClientResponse) -> tuple[int, int | None] |
 
 
 def _total(response: aiohttp.ClientResponse) -> int | None:
-    """Return how many bytes the whole file has; None when they come in chunks, of which the last is marked."""
+    """Return how many bytes the whole file has; None when they come in chunks, whose end is marked."""
     if response.status == 206:
         found = _content_range(response)
         return None if found is None else found[1]
     if response.content_length is None and "chunked" not in response.headers.get("Transfer-Encoding", "").lower():
-        raise FileTrouble("the host does not tell how long it is, so nobody could tell whether it came whole")
+        raise FileTrouble("the host does not say how long it is, so nobody can tell whether it is complete")
     return response.content_length
 
 
@@ -197,20 +197,20 @@ def _known(response: aiohttp.ClientResponse, source: str, total: int | None) -> 
 
 
 def _hash(url: str) -> str:
-    """Tell addresses apart by all but the query, which a signature changes each time."""
+    """Hash an address without its query, which a signature changes each time."""
     return hashlib.sha256(url.partition("?")[0].encode(errors="replace")).hexdigest()
 
 
-# --- what is here already --------------------------------------------------------------------------------------------
+# --- what exists already ---------------------------------------------------------------------------------------------
 
 
 async def is_here(hosts: Connections, remote: Remote, path: Path) -> bool:
     """Whether the file at `path` is the remote one, and whole: as long as the host says, and with the same end.
 
-    Tags at its beginning, of which the host knows nothing, do not count. False when the host cannot tell. Raises
-    `FileTrouble` when it cannot be asked, `OSError` when the file cannot be read.
+    Tags at its beginning, which we wrote, do not count. False when the host does not say. Raises `FileTrouble` when the
+    host cannot be asked, `OSError` when the file cannot be read.
     """
-    size, tags, tail = await in_thread(_look, path)
+    size, tags, tail = await in_thread(_measure, path)
     if not tail:
         return False
     headers = {"Range": f"bytes=-{len(tail)}"}
@@ -223,11 +223,11 @@ async def is_here(hosts: Connections, remote: Remote, path: Path) -> bool:
             theirs += chunk
             if len(theirs) > len(tail):
                 return False
-        # Written tags stand before the music, and may stand in for others that it came with.
+        # Tags that we wrote come before the music, and may have replaced others.
         return theirs == tail and (found[1] == size or (tags > 0 and found[1] >= size - tags))
 
 
-def _look(path: Path) -> tuple[int, int, bytes]:
+def _measure(path: Path) -> tuple[int, int, bytes]:
     """Return a file's size, the size of its tags, and its end."""
     with path.open("rb") as file:
         tags = tag_size(file.read(10))
@@ -237,7 +237,7 @@ def _look(path: Path) -> tuple[int, int, bytes]:
 
 
 async def read_small(hosts: Connections, remote: Remote) -> bytes:
-    """Return a small file's bytes; asked once. Raises `FileTrouble`."""
+    """Return a small file's bytes; never tries again. Raises `FileTrouble`."""
     async with hosts.ask(remote.url, {}, stall_timeout=remote.stall_timeout) as response:
         if response.status != 200:
             raise FileTrouble(f"HTTP {response.status}")

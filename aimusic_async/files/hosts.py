@@ -1,4 +1,4 @@
-"""Connections to the hosts of files: no key, no cookies, and none to addresses that only an attacker would name."""
+"""Connections to file hosts: without key or cookies, and never to addresses that only an attacker would name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import attrs
 from yarl import URL
 
 from ..settings import scheme_and_host
-from ..transport.http import told
+from ..transport.http import describe_error
 
 AT_ONCE = 4
 _REDIRECTS = 5
@@ -28,11 +28,11 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class FileTrouble(Exception):
-    """Why a file cannot be had, in words without its address: that may be signed, and is nobody else's business."""
+    """Why a file cannot be fetched, in words without its address, which may be signed and so is a secret."""
 
     def __init__(self, reason: str, *, again: bool = False, wait: float | None = None, expired: bool = False) -> None:
         """`again`: it may work later, after `wait` seconds if the host said so. `expired`: not at this address."""
-        # Some of it is the host's own words.
+        # Some of it comes from the host.
         self.reason: str = "".join(char if char.isprintable() else " " for char in reason[:200])
         self.again = again
         self.wait = wait
@@ -41,7 +41,7 @@ class FileTrouble(Exception):
 
 
 class AddressRefused(OSError):
-    """A host's name stands for an address to which files are not asked for."""
+    """A host's name resolves to an address from which files are not fetched."""
 
 
 def is_public(address: str) -> bool:
@@ -75,10 +75,10 @@ class _Pool:
 
 @attrs.define(eq=False)
 class FileHosts:
-    """The way to all file hosts. Its connections are shared by the downloads that run at once and end with the last."""
+    """Opens connections to file hosts. Downloads that run at once share them; they close with the last."""
 
     allows: Callable[[str], bool]
-    """Whether an IP address may be connected to."""
+    """Whether to connect to an IP address."""
     _pool: _Pool | None = attrs.field(default=None, init=False)
 
     @asynccontextmanager
@@ -103,13 +103,13 @@ class FileHosts:
             auto_decompress=False,
             read_bufsize=_READ_AT_ONCE,
             headers={"Accept-Encoding": "identity", "Accept": "*/*"},
-            trust_env=False,  # neither a proxy, which would connect for us, nor passwords out of ~/.netrc
+            trust_env=False,  # neither a proxy, which would connect for us, nor passwords from ~/.netrc
         )
 
     def _socket(self, address: tuple[int, int, int, str, tuple[str | int, ...]]) -> socket.socket:
-        """Make the socket of one connection: here the address is the one that is really connected to.
+        """Create the socket of one connection, and check the address that it really connects to.
 
-        So it does not matter how a name was resolved, how often, or how an address was spelled.
+        So it does not matter how or how often a name was resolved, nor how an address was spelled.
         """
         family, kind, protocol, _, target = address
         if not self.allows(str(target[0])):
@@ -123,16 +123,16 @@ class Connections:
 
     _http: aiohttp.ClientSession
     at_once: asyncio.Semaphore
-    """Held by who fetches a file."""
+    """Held while a file is fetched."""
 
     @asynccontextmanager
     async def ask(
         self, address: str, headers: Mapping[str, str], *, stall_timeout: float
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """GET an address, redirects followed; its body is still to be read.
+        """GET an address, following redirects; the block reads the body.
 
-        Raises `FileTrouble` for what is wrong with the address, the connection, or the answer's status (but 416); also
-        when the connection breaks or stalls inside the block.
+        Raises `FileTrouble` for a bad address, connection or status (but 416), also when the connection breaks or
+        stalls inside the block.
         """
         timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_WITHIN, sock_read=stall_timeout)
         answered = False
@@ -150,11 +150,11 @@ class Connections:
             raise FileTrouble(f"more than {_REDIRECTS} redirects")
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             trouble = _trouble(error)
-        except ValueError:  # not only of ours: a host's name may be one that cannot be looked up
+        except ValueError:  # not only ours: some host names cannot be resolved
             if answered:
                 raise
-            trouble = FileTrouble("the address is none")
-        raise trouble  # out here: aiohttp's errors may hold the whole address
+            trouble = FileTrouble("the address is invalid")
+        raise trouble  # outside of the handler: aiohttp's errors may hold the whole address
 
 
 def _redirected(url: URL, target: str) -> URL:
@@ -179,15 +179,15 @@ def _check_status(response: aiohttp.ClientResponse) -> None:
 
 def _trouble(error: Exception) -> FileTrouble:
     if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, AddressRefused):
-        return FileTrouble(f"{error.host} is not a public address; nothing was asked there")
+        return FileTrouble(f"{error.host} is not a public address; nothing was sent there")
     if isinstance(error, aiohttp.InvalidURL):
-        return FileTrouble("the address is none")
+        return FileTrouble("the address is invalid")
     if isinstance(error, TimeoutError):
         return FileTrouble("the host stalled", again=True)
-    if isinstance(error, aiohttp.ClientResponseError):  # whose text would be the junk that came
-        return FileTrouble("its answer is no HTTP", again=True)
+    if isinstance(error, aiohttp.ClientResponseError):  # its text would be the junk that came
+        return FileTrouble("its answer is not HTTP", again=True)
     untrusted = isinstance(error, aiohttp.ClientConnectorCertificateError)
-    return FileTrouble(told(error), again=not untrusted)
+    return FileTrouble(describe_error(error), again=not untrusted)
 
 
 def _url(address: str) -> URL:
@@ -197,5 +197,5 @@ def _url(address: str) -> URL:
 
 
 def _is_plain(address: str) -> bool:
-    """Whether an address can be sent as it is: signatures do not outlive that it is quoted anew."""
+    """Whether an address can be sent as it is: quoting it again would break a signature."""
     return re.fullmatch("[!-~]+", address) is not None

@@ -1,4 +1,4 @@
-"""When each word is sung, as the lines of an .lrc file, which players show in time with the song. Pure."""
+"""Turns a lyrics timeline into an .lrc file, whose lines players show in time with the song. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names for files that are harmless on every file system: a title is somebody else's text. Pure."""
+"""Names for files that are harmless on every file system: a title is untrusted text. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..errors import ConfigurationError
 
 FIELDS = ("title", "clip_id", "index", "part", "operation", "key")
 
-# Bytes, as file systems count; together with a suffix all stays below the 255 that most of them allow.
+# Bytes, as file systems count; with a suffix a name stays below the 255 that most of them allow.
 _LONGEST = 220
 _LONGEST_TITLE = 120
 _LONGEST_FIELD = 64
 
-_GONE = frozenset({"Cf", "Cn", "Co", "Cs"})  # invisible, and some turn the reading direction round
+_GONE = frozenset({"Cf", "Cn", "Co", "Cs"})  # invisible, and some reverse the reading direction
 _BLANK = frozenset({"Cc", "Zl", "Zp", "Zs"})
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*]')  # on Windows; the slash everywhere
 _DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|clock\$|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE)
@@ -31,15 +31,15 @@ class Template:
     """A name with fields in braces, as `{title} [{clip_id}]`; make it with `Template.parse`."""
 
     pieces: tuple[tuple[str, str | None], ...]
-    """Text and the field that follows it, None after the last."""
+    """Each text with the field after it, None after the last."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Check a template. Raises `ConfigurationError` for a field that is none, and for a path."""
+        """Check a template. Raises `ConfigurationError` for an unknown field, and for a path."""
         try:
             pieces = [*string.Formatter().parse(text)]
         except (ValueError, TypeError) as error:
-            raise ConfigurationError(f"name={text!r} is no template: {error}") from None
+            raise ConfigurationError(f"name={text!r} is not a template: {error}") from None
         for literal, field, form, conversion in pieces:
             if set(literal) & set("/\\"):
                 raise ConfigurationError(f"name={text!r} must be the name of a file, without folders")
@@ -65,7 +65,7 @@ class Template:
 
 
 def stems(stem: str, clip_id: str) -> Iterator[str]:
-    """Yield names for one clip without end: first its own, then what keeps it apart from others of that name."""
+    """Yield names for one clip without end: first its own, then such as distinguish it from others of that name."""
     yield stem
     marked = f" [{_mark(clip_id)}]"
     if not stem.endswith(marked):
@@ -78,7 +78,7 @@ def stems(stem: str, clip_id: str) -> Iterator[str]:
 
 
 def alike(name: str) -> str:
-    """Return what two names share that are one file where upper and lower case are not told apart."""
+    """Return a form that is equal for two names that are the same file where case does not matter."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
@@ -90,7 +90,7 @@ def _filled(field: str, value: str) -> str:
 
 
 def _mark(clip_id: str) -> str:
-    """Return the id, or what is left of it and a hash: two ids must not become one name."""
+    """Return the id, or its harmless part and a hash: two ids must not become one name."""
     name = _cut(_harmless(clip_id), _LONGEST_FIELD)
     return name if name == clip_id == alike(clip_id) else name + _hash(clip_id)
 

@@ -1,4 +1,4 @@
-"""A file that is not whole yet: kept under a hidden name beside its place, locked, and gone on with by the next run."""
+"""A file that is not whole yet: kept under a hidden name beside its place, locked, and resumed by the next run."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ _TAKEN = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 
 @attrs.frozen(kw_only=True)
 class Known:
-    """What the host told of the file of which this is a part."""
+    """What the host said about the file of which this is a part."""
 
     source: str = attrs.field(validator=instance_of(str))
-    """A hash of where it comes from."""
+    """A hash of its address."""
     etag: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
-    """A strong one, or None."""
+    """A strong ETag, or None."""
     modified: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
     total: int | None = attrs.field(default=None, validator=optional(instance_of(int)))
     """Bytes of the whole."""
 
     @property
     def validator(self) -> str | None:
-        """What If-Range takes; without one, nobody can tell whether the file is still the same."""
+        """The value for If-Range; without one, nobody can tell whether the file is still the same."""
         return self.etag or self.modified
 
     @classmethod
     def read(cls, text: bytes) -> Self | None:
-        """Read what `write` wrote; None for anything else, as when the process died while it wrote."""
+        """Read what `write` returned; None for anything else, such as half of it."""
         try:
             return cls(**json.loads(text))
         except (ValueError, TypeError):
@@ -59,10 +59,10 @@ class Known:
 
 
 class Part:
-    """The part of one file. Every method blocks, and one at a time is to be called.
+    """The part of one file. Every method blocks; call one at a time.
 
-    Only one process holds a part. Who finds it held works on another of the same file: both come to a whole file, and
-    the later rename wins. The lock goes with the process, however that ends.
+    Only one process holds a part. A process that finds it held works on another part of the same file: both get a whole
+    file, and the later rename wins. The lock ends with the process, however that ends.
     """
 
     def __init__(self, final: Path) -> None:
@@ -72,9 +72,9 @@ class Part:
         self._path = final
         self._info_path: Path | None = None
         self.size: int = 0
-        """Bytes that are here."""
+        """Bytes on disk."""
         self.known: Known | None = None
-        """Of what file; None when there is nothing to go on with."""
+        """The file that it belongs to; None when there is nothing to resume."""
 
     @property
     def path(self) -> Path:
@@ -82,12 +82,12 @@ class Part:
         return self._path
 
     def open(self) -> None:
-        """Take the first part of this file that nobody holds, or begin one. Raises `OSError`."""
+        """Take the first part of this file that nobody holds, or create one. Raises `OSError`."""
         for number in itertools.count():
             info_path, self._path = _paths(self._final, number)
             try:
                 self._info = _lock(info_path)
-            except _NoLocks:  # of a network, say: then a name that nobody else has, and none that is found again
+            except _NoLocks:  # a network file system, say: then a name that nobody else has, and no run finds again
                 _, self._path = _paths(self._final, secrets.token_hex(8))
                 break
             if self._info is not None:
@@ -101,20 +101,20 @@ class Part:
             self.forget()
 
     def begin(self, known: Known) -> None:
-        """Throw away what is here, and note of what the bytes to come are a part."""
+        """Discard the bytes, and record which file the next ones belong to."""
         self.forget()
         self.known = known
         self._note(known.write())
 
     def write(self, data: bytes) -> None:
-        """Append, in such a way that it outlives this process."""
+        """Append bytes so that they outlive this process."""
         assert self._data is not None
         self._data.write(data)
         self._data.flush()
         self.size += len(data)
 
     def forget(self) -> None:
-        """Throw away what is here; what comes next is a beginning."""
+        """Discard the bytes; the file starts over."""
         assert self._data is not None
         self._data.seek(0)
         self._data.truncate()
@@ -122,13 +122,13 @@ class Part:
         self._note(b"")
 
     def seal(self) -> None:
-        """Close the bytes, so that others may change them; a process that dies from now on leaves nothing to go on."""
+        """Close the bytes, so that tags can be written; if the process dies from now on, nothing can be resumed."""
         self.known = None
         self._note(b"")
         self._close_data()
 
     def finish(self, final: Path) -> None:
-        """Give the file its name: from now on it is whole, also after a power cut. Raises `OSError`."""
+        """Give the file its name; from now on it is whole, even after a power cut. Raises `OSError`."""
         self._close_data()
         with self._path.open("r+b") as file:
             os.fsync(file.fileno())
@@ -136,7 +136,7 @@ class Part:
         self.size = 0
 
     def release(self) -> None:
-        """Let go: what can be gone on with stays, anything else goes."""
+        """Release the part: bytes that can be resumed stay, all others are removed."""
         self._close_data()
         if self._info and self.size and self.known is not None and self.known.validator is not None:
             _close(self._info)
@@ -160,7 +160,7 @@ class Part:
 
 
 def clear(final: Path) -> None:
-    """Remove the parts of a file that is whole now, but those that somebody works on."""
+    """Remove the parts of a file that is whole now, except those that somebody holds."""
     for info_path in final.parent.glob(f"{_stem(final)}*.part-info"):
         with contextlib.suppress(OSError, _NoLocks):
             if (info := _lock(info_path)) is not None:
@@ -173,7 +173,7 @@ class _NoLocks(Exception):
 
 
 def _paths(final: Path, number: int | str) -> tuple[Path, Path]:
-    """Return where the notes and the bytes of a part are: hidden, and not longer than a file's name may be."""
+    """Return the paths of a part's notes and bytes: hidden names that no file system finds too long."""
     name = f"{_stem(final)}-{number}" if number else _stem(final)
     return final.with_name(f"{name}.part-info"), final.with_name(f"{name}.part")
 
@@ -183,12 +183,12 @@ def _stem(final: Path) -> str:
 
 
 def _lock(path: Path) -> BinaryIO | None:
-    """Open a file that this process alone works with; None when another has it."""
+    """Open and lock a file for this process alone; None when another holds it."""
     while True:
         file = os.fdopen(os.open(path, _FLAGS, 0o666), "r+b")
         try:
             if sys.platform == "win32":
-                file.seek(1 << 30)  # far behind the text: Windows refuses others to read what is locked
+                file.seek(1 << 30)  # far behind the text: on Windows nobody else can read what is locked
                 msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
                 file.seek(0)
             else:
@@ -207,7 +207,7 @@ def _lock(path: Path) -> BinaryIO | None:
 
 
 def _remove(file: BinaryIO | None, path: Path | None) -> None:
-    if sys.platform == "win32":  # no open file can be removed there, nor one that the next owner has open
+    if sys.platform == "win32":  # an open file cannot be removed there, nor one that the next owner has open
         _close(file)
         file = None
     if path is not None:

@@ -1,4 +1,4 @@
-"""ID3 tags for MP3 files, through mutagen (the extra `tags`): what the service told of a clip, and its cover."""
+"""ID3 tags for MP3 files, through mutagen (the extra `tags`): what the service says about a clip, and its cover."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ..errors import ConfigurationError
 
 
 def wanted(tags: bool | None) -> bool:  # noqa: FBT001 - the user's own argument, passed on
-    """Whether to write tags: as the user says, and when they say nothing, where mutagen is installed.
+    """Whether to write tags: as the user says, else if mutagen is installed.
 
-    Raises `ConfigurationError` when they are asked for and mutagen is missing.
+    Raises `ConfigurationError` when the user wants tags and mutagen is missing.
     """
     there = importlib.util.find_spec("mutagen") is not None
     if tags and not there:
@@ -25,7 +25,7 @@ def wanted(tags: bool | None) -> bool:  # noqa: FBT001 - the user's own argument
 
 @attrs.frozen(kw_only=True)
 class Tags:
-    """What is written into a file; empty texts are left out."""
+    """What to write into a file; empty texts are omitted."""
 
     title: str = ""
     genre: str = ""
@@ -33,11 +33,11 @@ class Tags:
     comment: str = ""
     recorded: str = ""
     cover: bytes | None = None
-    """A JPEG or PNG picture; anything else is left out."""
+    """A JPEG or PNG picture; anything else is omitted."""
 
     @classmethod
     def of(cls, clip: Clip, cover: bytes | None) -> Tags:
-        """Take what the service told of a clip."""
+        """Return the tags of a clip."""
         return cls(
             title=clip.title or "",
             genre=clip.tags or "",
@@ -49,8 +49,8 @@ class Tags:
 
 
 def write_tags(path: Path, tags: Tags) -> bool:
-    """Write tags into an MP3 file; return False, the file untouched, when it is none. Blocks; raises `OSError`."""
-    import mutagen.id3  # noqa: PLC0415 - an extra, and only for who tags
+    """Write tags into an MP3 file; return False and leave any other file untouched. Blocks; raises `OSError`."""
+    import mutagen.id3  # noqa: PLC0415 - an extra, needed only here
 
     if not _is_mp3(path):
         return False
@@ -60,7 +60,7 @@ def write_tags(path: Path, tags: Tags) -> bool:
         frames.load(path)
     except id3.ID3NoHeaderError:
         pass
-    except (mutagen.MutagenError, ValueError, ArithmeticError, LookupError):  # tags of its own that nobody can read
+    except (mutagen.MutagenError, ValueError, ArithmeticError, LookupError):  # it has tags that nobody can read
         return False
     texts = {"TIT2": tags.title, "TCON": tags.genre, "TDRC": tags.recorded}
     new: list[Any] = [getattr(id3, name)(encoding=1, text=[_clean(text)]) for name, text in texts.items() if text]
@@ -82,7 +82,7 @@ def write_tags(path: Path, tags: Tags) -> bool:
 
 
 def tag_size(head: bytes) -> int:
-    """Return how many bytes of ID3 tags a file begins with, told by its first ten bytes."""
+    """Return how many bytes of ID3 tags a file begins with, by its first ten bytes."""
     if len(head) < 10 or head[:3] != b"ID3" or any(byte & 0x80 for byte in head[6:10]):
         return 0
     footer = 10 if head[5] & 0x10 else 0
@@ -104,5 +104,5 @@ def _picture(data: bytes) -> str | None:
 
 
 def _clean(text: str) -> str:
-    """Leave out what ends a text in a tag, and lone surrogates, which no encoding has."""
+    """Remove null characters, which end a text in a tag, and lone surrogates, which no encoding has."""
     return text.replace("\x00", "").encode(errors="ignore").decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any, assert_never
@@ -191,6 +192,10 @@ class Dispatcher:
         self._quiet.set()
         self._holds.give_up_waiting()
 
+    def now(self) -> float:
+        """Return the time, on the service's clock."""
+        return self._clock.now()
+
     def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
         """Call back after so many seconds of the service."""
         return self._clock.call_later(seconds, callback)
@@ -262,7 +267,7 @@ class Dispatcher:
             case on.Watch(age=age, exact=exact):
                 self._watch(work, age, now, exact=exact)
             case on.PollAt(moment=moment):
-                self._schedule.not_looked(work, not_before=moment)
+                self._schedule.not_polled(work, not_before=moment)
                 self.wake()
             case on.Credited(credits=credits):
                 self._holds.credited(credits)
@@ -287,7 +292,7 @@ class Dispatcher:
             case Do.SEND:
                 self._spending.send(work)
             case Do.RAN:
-                self._schedule.looked(work, now)
+                self._schedule.polled(work, now)
             case Do.FINISHED | Do.FINISHED_NOW:
                 self._schedule.finished(work, now, just_now=effect is Do.FINISHED_NOW)
             case Do.RECORDED:
@@ -404,6 +409,7 @@ class Dispatcher:
         if age is None:
             self._schedule.attach(work, kind, now=now, interval=interval)
         else:
+            left = min(math.inf if work.timeout is None else work.timeout, work.order.deadline - now)
             age = age if exact else min(age, self._schedule.durations.overdue(kind))  # clocks may have been set
             self._schedule.watch(
                 work,
@@ -411,7 +417,7 @@ class Dispatcher:
                 now=now - age,
                 interval=interval,
                 first=first,
-                timeout=None if work.timeout is None else age + work.timeout,
+                timeout=age + left if math.isfinite(left) else None,
                 learn=exact,
             )
         self.wake()

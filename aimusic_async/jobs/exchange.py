@@ -80,12 +80,14 @@ class Exchange:
 
         try:
             reply = await send(on_sent=on_sent)
-        except NotSent as error:
-            grant.give_back()
-            return Failed(error, poll)
         except MusicError as error:
+            if isinstance(error, NotSent):
+                grant.give_back()
+                return Failed(error.with_traceback(None), poll)
             if isinstance(error, TransportError):
                 self._events.emit(RequestAnswered(purpose, work.job, None, self._clock.now() - started))
-            return Failed(error, poll)
+            return Failed(error.with_traceback(None), poll)  # whose frames hold the secret of a webhook
+        if not grant.left.is_set():  # something in the user's session answered by itself
+            on_sent()
         self._events.emit(RequestAnswered(purpose, work.job, reply.status, self._clock.now() - started))
         return Answered(reply, poll)

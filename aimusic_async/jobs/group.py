@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection
 from types import TracebackType
@@ -42,12 +43,17 @@ class Opener(Protocol):
         budget: Budget | None,
         resend: Collection[JobState],
         watcher: Callable[[Job[Any]], None],
+        deadline: float,
     ) -> Job[R]:
         """Queue a request as a job with whose end `watcher` is called; `named`: its key means the same in every run."""
         ...
 
     def give_up(self, job: Job[Any], error: MusicError, *, released: bool = False) -> None:
         """See `job.Giver.give_up`."""
+
+    def now(self) -> float:
+        """Return the time, on the service's clock."""
+        ...
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
         """Call back after so many seconds of the service."""
@@ -95,6 +101,7 @@ class JobGroup:
         self._inside = False
         self._timer: asyncio.TimerHandle | None = None
         self._expired = False
+        self._deadline = math.inf
 
     @property
     def spent(self) -> int:
@@ -146,6 +153,7 @@ class JobGroup:
             budget=self._budget,
             resend=to_resend(unknown=resend_unknown, failed=resend_failed),
             watcher=self._job_ended,
+            deadline=self._deadline,
         )
         self._jobs[job.key] = job
         if self._expired:
@@ -192,6 +200,7 @@ class JobGroup:
         """Start the group's timeout."""
         self._inside = True
         if self._timeout is not None:
+            self._deadline = self._opener.now() + self._timeout
             self._timer = self._opener.call_later(self._timeout, self._run_out)
         return self
 

@@ -30,7 +30,7 @@ from ..journal import steps
 from ..journal.budget import OVER_BUDGET
 from ..journal.protocol import Outcome
 from ..journal.record import OPEN, JobRecord, storable
-from ..scheduling.retry import Again, Doubt, GiveUp, Repeat, after_failure
+from ..scheduling.retry import Again, GiveUp, OutcomeUnknown, Repeat, after_failure
 from . import happenings as on
 from .ending import end, finished, give_up, let_go, moved, not_begun, refused
 from .entering import as_recorded, conflict, entered, gone, heard, submitted
@@ -206,7 +206,7 @@ def _failed(work: Work, error: MusicError) -> list[Effect]:
     match verdict:
         case Again(delay=seconds):
             return [*effects, *_again(work, seconds, error)]
-        case Doubt():
+        case OutcomeUnknown():
             return [*effects, *_outcome_unknown(work, error)]
         case GiveUp() if work.ending is not None:
             return [*effects, *refused(work, error), *give_up(work, work.ending)]
@@ -222,7 +222,7 @@ def _failed(work: Work, error: MusicError) -> list[Effect]:
             return effects
 
 
-def _judge(work: Work, error: MusicError, repeat: Repeat) -> tuple[Again | Doubt | GiveUp, list[Effect]]:
+def _judge(work: Work, error: MusicError, repeat: Repeat) -> tuple[Again | GiveUp | OutcomeUnknown, list[Effect]]:
     """Count a failure, and say whether to send again."""
     work.tries += not isinstance(error, RateLimited)  # which is no fault of the request
     verdict = after_failure(error, repeat, work.tries)

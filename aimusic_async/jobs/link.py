@@ -31,9 +31,9 @@ class JournalLink:
     """What ties one session to a journal. `run` works until cancelled."""
 
     def __init__(self, journal: JobJournal, account: str, api_key: str) -> None:
-        self.journal = journal
-        self.account = account
-        self.queue = WriteQueue(journal)
+        self.journal: JobJournal = journal
+        self.account: str = account
+        self.queue: WriteQueue = WriteQueue(journal)
         self._key = key_hash(api_key)
         self.owner: str = owner_name(self._key)
         self.durations: Durations = Durations()

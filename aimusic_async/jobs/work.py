@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from typing import Any
@@ -49,6 +50,8 @@ class Order:
     """The budget of its named group, which every process shares."""
     group: str = ""
     """Its group's name in the journal."""
+    deadline: float = math.inf
+    """When its group's time is over, on the service's clock."""
     resend: Collection[JobState] = ()
     """States in the journal from which it is sent again."""
 

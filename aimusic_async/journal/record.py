@@ -79,7 +79,7 @@ class JobRecord:
 
     @property
     def at_risk(self) -> int:
-        """Credits that may have been charged, and are not in `credits`: its POST is in flight, or its outcome unknown."""
+        """Credits that may have been charged beside `credits`: its POST is in flight, or its outcome unknown."""
         return self.cost if self.state in (JobState.SENDING, JobState.UNKNOWN) else 0
 
     @property

@@ -126,8 +126,10 @@ class Tables:
 
     def _keep(self, account: str, before: JobRecord | None, change: Change) -> None:
         """Keep a change, or raise and keep nothing of it: one statement writes, and ledgers wait for the end."""
-        after, ledgers = change.record, {(account, scope): ledger for scope, ledger in change.ledgers.items()}
-        for ledger in ledgers.values():
+        after = change.record
+        ledgers = {(account, scope): ledger for scope, ledger in change.ledgers.items()}
+        moved = [name for name, ledger in ledgers.items() if ledger != self._ledgers[name]]
+        for ledger in map(ledgers.__getitem__, moved):
             if max(abs(ledger.spent), abs(ledger.at_risk), abs(ledger.limit or 0)) > _LARGEST:
                 raise OverflowError("a budget's credits are too many to be stored")
         if after is None:
@@ -147,7 +149,7 @@ class Tables:
                 columns = '" = ?, "'.join(row)
                 sql = f'UPDATE records SET "{columns}" = ? WHERE id = ?'  # noqa: S608 - as above
                 self._db.execute(sql, (*row.values(), before.id))
-        self._moved.update(name for name, ledger in ledgers.items() if ledger != self._ledgers[name])
+        self._moved.update(moved)
         self._ledgers |= ledgers
 
     def _ledger(self, account: str, scope: str) -> Ledger:
@@ -227,9 +229,9 @@ class Tables:
             if odd:
                 raise self._unreadable(fields, odd[0])
             self._sound.add(kinds)
-        if fields["state"] not in _STATES:
-            raise self._unreadable(fields, "state")
-        fields["state"] = _STATES[fields["state"]]
+        state = fields["state"] = _STATES.get(word := fields["state"])
+        if state is None:
+            raise self._unreadable(fields | {"state": word}, "state")
         fields["repeatable"] = bool(fields["repeatable"])
         if fields["refunded"] is not None:
             fields["refunded"] = bool(fields["refunded"])

@@ -1,8 +1,7 @@
-"""How long tasks take: a guess for each kind of task, sharpened by every look at one. Pure, no clock of its own.
+"""How long tasks take: an estimate for each kind of task, sharpened by every poll of one. Pure, no clock of its own.
 
-A look tells only on which side of a moment a task ended: it still ran, or it had finished some time since the look
-before. So what is learned from are chances, not durations: `Durations` weighs a grid of log-normal distributions by how
-well each foretold the looks, and uses their mean.
+A poll shows only an interval: the task still ran, or it finished some time since the poll before. So `Durations` never
+sees a duration. It weighs a grid of log-normal distributions by how well each predicted the polls, and uses their mean.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _FAR = 5.0
 """Sigmas beyond the median from which chances are too small to divide."""
 
 _UNKNOWN = 30.0
-"""Seconds: the median that is taken for a kind of task of which nothing is known."""
+"""Seconds: the median assumed for a kind of task of which nothing is known."""
 
 _MEDIANS = tuple(step * 0.15 for step in range(-9, 10))
 """Logarithms of the medians of the grid, relative to the prior's: a quarter of it to four times as much."""
@@ -30,13 +29,13 @@ _SPREAD = 0.3
 _SIGMA, _SIGMA_SPREAD = 0.4, 0.25
 """How much tasks of one kind differ: the prior's guess, and sigma of its logarithm."""
 _MEMORY = 0.985
-"""Share of what was learned that each finished task leaves in force: some seventy tasks are remembered."""
+"""Share of the evidence that remains in force after each finished task: some seventy tasks are remembered."""
 _HARDLY = 0.99
 """Share of the tasks that are done at an age that hardly any reaches."""
 _ENOUGH = 20
 """Finished tasks after which what is known counts alone."""
 _LEAST = 1e-9
-"""No look is taken for less likely: one odd task must not outweigh all others."""
+"""The least likelihood of a poll: one odd task must not outweigh all others."""
 
 
 @attrs.frozen
@@ -84,7 +83,7 @@ class TaskKind:
 
     name: str
     typical: float
-    """Seconds that such a task usually takes, as far as the documentation tells: the prior."""
+    """Seconds that such a task usually takes, as far as the documentation says: the prior."""
 
 
 class Durations:
@@ -100,7 +99,7 @@ class Durations:
     def overdue(self, kind: TaskKind) -> float:
         """Return the age in seconds that hardly any task of this kind reaches, by what is known and by the first guess.
 
-        What is known may come from the quick ones alone, as long as few have finished.
+        As long as few tasks have finished, what is known may come from the quick ones alone.
         """
         known = self.of(kind).age_at(_HARDLY, since=0.0)
         first_guess = Duration(kind.typical or _UNKNOWN).age_at(_HARDLY, since=0.0)
@@ -110,10 +109,10 @@ class Durations:
         """Whether a task of this kind was ever seen to finish."""
         return self._about(kind).finished > 0
 
-    def look(self, kind: TaskKind, *, since: float, age: float, finished: bool) -> None:
-        """Learn from a look at the age of `age`, the one before (or the start) being at the age of `since`."""
+    def observe(self, kind: TaskKind, *, since: float, age: float, finished: bool) -> None:
+        """Learn from a poll of a task at the age of `age` that was last known to run at the age of `since`."""
         if age > since:
-            self._about(kind).look(since, age, finished=finished)
+            self._about(kind).observe(since, age, finished=finished)
 
     def to_plain(self) -> list[dict[str, Any]]:
         """Return what was learned, as JSON can hold it."""
@@ -124,7 +123,7 @@ class Durations:
 
     @classmethod
     def from_plain(cls, plain: list[Mapping[str, Any]]) -> Durations:
-        """Know again what `to_plain` wrote down; what does not fit (another version's) is left out."""
+        """Restore what `to_plain` returned; entries that do not fit (another version's) are omitted."""
         durations = cls()
         for entry in plain:
             weights = [float(weight) for weight in entry.get("weights", ())]
@@ -150,8 +149,8 @@ class _Learned:
         self.finished = finished
         self.guess = self._mean()
 
-    def look(self, since: float, age: float, *, finished: bool) -> None:
-        memory = _MEMORY if finished else 1.0  # a task's looks belong together: they fade together
+    def observe(self, since: float, age: float, *, finished: bool) -> None:
+        memory = _MEMORY if finished else 1.0  # the polls of one task belong together: they fade together
         late, early = math.log(age), math.log(since) if since > 0 else -math.inf
         for index, (mu, sigma) in enumerate(self._grid):
             done = _done_between((early - mu) / sigma, (late - mu) / sigma)

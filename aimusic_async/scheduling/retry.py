@@ -1,7 +1,7 @@
-"""May a request be sent again? Pure: the answer follows from what was sent and how it failed.
+"""May a request be sent again? Pure: the answer depends on what was sent and how it failed.
 
-A paid request is sent again only when the service surely did not take it. What is free, or charged once however often
-it is asked, is sent again a few times.
+A paid request is sent again only when the service surely did not take it. A request that is free, or charged once
+however often it is made, is sent again a few times.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import attrs
 from ..errors import ApiError, MusicError, NotFound, NotSent, RateLimited, ServerError, TransportError
 
 _TRIES = 8
-"""Tries of a request that fails in one way after another; with the delays below that is two minutes."""
+"""Tries of a request that keeps failing; with the delays below they take two minutes."""
 
 _PASSING = frozenset({408, 425})
 _LONGEST_DELAY = 60.0
@@ -23,7 +23,7 @@ _LONGEST_WORD = 3600.0
 
 
 class Repeat(Enum):
-    """What a second sending could do."""
+    """What sending a request a second time could do."""
 
     NEVER = "never"
     """Pay twice: a submit, or a paid call."""
@@ -46,11 +46,11 @@ class GiveUp:
 
 
 @attrs.frozen
-class Doubt:
-    """It may have been taken: never send it again by itself."""
+class OutcomeUnknown:
+    """The service may have taken it: never send it again without a decision of the user."""
 
 
-def after_failure(error: MusicError, repeat: Repeat, tries: int) -> Again | GiveUp | Doubt:
+def after_failure(error: MusicError, repeat: Repeat, tries: int) -> Again | GiveUp | OutcomeUnknown:
     """Decide after the `tries`-th failure in a row (1 for the first) of a request."""
     match error:
         case RateLimited():
@@ -58,7 +58,7 @@ def after_failure(error: MusicError, repeat: Repeat, tries: int) -> Again | Give
         case NotSent() if repeat is not Repeat.POLL:
             most = _TRIES
         case TransportError() | ServerError() if repeat is Repeat.NEVER:
-            return Doubt()
+            return OutcomeUnknown()
         case TransportError() | ServerError() if repeat is Repeat.POLL:
             return Again(delay(tries))
         case TransportError() | ServerError():
@@ -80,7 +80,7 @@ def delay(tries: int) -> float:
 def pause(retry_after: float | None, refusals: int) -> float:
     """Return for how many seconds to send nothing after the `refusals`-th 429 in a row.
 
-    The service's own word counts, up to an hour; without one the pause doubles from the standard plan's period on.
+    The service's `Retry-After` counts, up to an hour; without one the pause doubles, from the standard plan's period on.
     """
     if retry_after is not None:
         return min(retry_after, _LONGEST_WORD)

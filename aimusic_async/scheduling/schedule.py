@@ -3,9 +3,10 @@
 Every candidate has a worth, and the greatest gets the token:
 
 - a submit is worth 1;
-- a poll is worth the chance that it hits, against the chance that is `SURE` enough: a poll that misses delays everybody
-  behind it, one that waits delays only its own song. So with a backlog, polls wait until they are nearly sure to hit;
-- a poll of a task whose time is nearly over is worth `URGENT`: else it might end unseen;
+- a poll is worth the chance that it hits, divided by the chance that is `SURE` enough: a poll that misses delays
+  everybody behind it, one that waits delays only its own song. So with a backlog, polls wait until they are nearly sure
+  to hit;
+- a poll of a task whose time is nearly over is worth `URGENT`: otherwise it might end unseen;
 - a direct call, for which somebody waits, is worth `CALL`; batch work that got no token for long gains on it.
 
 With nothing to submit, tokens are free, and the likeliest poll goes as soon as its interval lets it.
@@ -30,14 +31,14 @@ CALL = 2.0
 SURE = 0.94
 """Chance from which a poll goes before a submit."""
 CURIOUS = 0.8
-"""The same, as long as no task of its kind was seen to finish: the first song comes early, and teaches."""
+"""The same, as long as no task of its kind was seen to finish: the first one is polled early, since it teaches most."""
 URGENT = 1.5
-LAST_LOOK = 10.0
-"""Seconds before a task's deadline from which a last look at it is urgent."""
+LAST_POLL = 10.0
+"""Seconds before a task's deadline from which a last poll is urgent."""
 PATIENCE = 20.0
 """Seconds without a token after which batch work is worth as much more as a submit."""
 _JUST = 5.0
-"""Seconds: how long ago what is told to have just happened may have happened."""
+"""Seconds: how long ago a task that is reported as "just finished" may have finished."""
 _REFUSED = float("-inf")
 """Rank of a request that was refused: before all others."""
 _NEVER = float("inf")
@@ -85,23 +86,23 @@ class _Watched:
     seen: float
     """When it was last known to run."""
     due: float
-    """From when on it may be looked at."""
+    """From when on it may be polled."""
     deadline: float = _NEVER
     place: int = 0
 
 
 @attrs.define
 class _Due(Generic[J]):
-    """Tasks of one kind that may be looked at, the likeliest of each heap on top."""
+    """Tasks of one kind that may be polled, the likeliest of each heap on top."""
 
     fresh: list[tuple[float, int, J]] = attrs.field(factory=list)
-    """Not looked at yet: the oldest is the likeliest."""
-    looked: list[tuple[float, int, J]] = attrs.field(factory=list)
-    """Looked at: by when they are as likely done as not."""
+    """Not polled yet: the oldest is the likeliest."""
+    polled: list[tuple[float, int, J]] = attrs.field(factory=list)
+    """Polled before: by when they are as likely done as not."""
 
 
 class Schedule(Generic[J]):
-    """Keeps what waits for a token. Times are seconds on one clock, which the caller reads."""
+    """Holds what waits for a token. Times are seconds on one clock, which the caller reads."""
 
     def __init__(self, durations: Durations | None = None) -> None:
         self.durations: Durations = durations or Durations()
@@ -115,7 +116,7 @@ class Schedule(Generic[J]):
         self._deadlines: list[tuple[float, int, J]] = []
         self._batch_served = -_NEVER
         self.holds: set[str] = set()
-        """While there is a reason in it, no submit is due: no credits for it, say, or a journal that does not answer."""
+        """While it holds a reason, no submit is due: too few credits, say, or a journal that does not answer."""
 
     @property
     def watching(self) -> int:
@@ -156,32 +157,32 @@ class Schedule(Generic[J]):
         task = _Watched(kind, now, interval, age_known=True, learn=learn, seen=now, due=due)
         if timeout is not None:
             task.deadline = now + timeout
-            heapq.heappush(self._deadlines, (task.deadline - LAST_LOOK, next(self._places), job))
+            heapq.heappush(self._deadlines, (task.deadline - LAST_POLL, next(self._places), job))
         self._rest(job, task)
 
     def attach(self, job: J, kind: TaskKind, *, now: float, interval: float) -> None:
-        """Poll a task of which nobody knows how long it has been running; the first look is due at once."""
+        """Poll a task of which nobody knows how long it has been running; the first poll is due at once."""
         self._rest(job, _Watched(kind, now, interval, age_known=False, learn=False, seen=now, due=now))
 
-    def looked(self, job: J, now: float) -> None:
-        """Say that a look found the task running; the next one is due after its interval."""
+    def polled(self, job: J, now: float) -> None:
+        """Note that a poll found the task running; the next one is due after its interval."""
         if entry := self._watched.get(job):
             self._learn(entry, now, finished=False)
             entry.seen, entry.due = now, now + entry.interval
             self._rest(job, entry)
 
-    def not_looked(self, job: J, *, not_before: float) -> None:
-        """Say that a look failed and told nothing; the next one is due from `not_before` on."""
+    def not_polled(self, job: J, *, not_before: float) -> None:
+        """Note that a poll failed and showed nothing; the next one is due from `not_before` on."""
         if entry := self._watched.get(job):
             entry.due = not_before
             self._rest(job, entry)
 
-    def look_now(self, job: J, now: float) -> None:
-        """Let a task be looked at from now on."""
-        self.not_looked(job, not_before=now)
+    def poll_now(self, job: J, now: float) -> None:
+        """Let a task be polled from now on."""
+        self.not_polled(job, not_before=now)
 
     def finished(self, job: J, now: float, *, just_now: bool = False) -> None:
-        """Say that a task has finished since the last look, or `just_now`, and forget it."""
+        """Note that a task has finished since the last poll, or `just_now`, and forget it."""
         if entry := self._watched.pop(job, None):
             if just_now and (before := now - _JUST) > entry.seen:
                 self._learn(entry, before, finished=False)
@@ -200,7 +201,7 @@ class Schedule(Generic[J]):
         self._tidy()
 
     def _tidy(self) -> None:
-        """Let go of the tasks that have ended long before their deadlines."""
+        """Forget the tasks that have ended long before their deadlines."""
         if len(self._deadlines) > 2 * len(self._watched) + 100:
             self._deadlines = [entry for entry in self._deadlines if entry[2] in self._watched]
             heapq.heapify(self._deadlines)
@@ -218,7 +219,7 @@ class Schedule(Generic[J]):
     def take(self, now: float, kinds: frozenset[Kind] = EVERYTHING) -> Choice[J] | None:
         """Return what is worth most at `now` of these `kinds`, and take it out; None when nothing is due.
 
-        A polled job stays watched, but is not due again before `looked`, `not_looked` or `finished` is called.
+        A polled job stays watched, but is not due again before `polled`, `not_polled` or `finished` is called.
         """
         self._bring_forward(now)
         call = self._first(Kind.CALL) if Kind.CALL in kinds else None
@@ -247,7 +248,7 @@ class Schedule(Generic[J]):
         times = [moment for moment, *_ in self._later[:1] if kinds - {Kind.POLL}]
         if Kind.POLL in kinds:
             for due in self._due.values():
-                if self._top(due.fresh) is not None or self._top(due.looked) is not None:
+                if self._top(due.fresh) is not None or self._top(due.polled) is not None:
                     return now
             times += [moment for moment, *_ in self._resting[:1]]
         return max(min(times), now) if times else None
@@ -265,7 +266,7 @@ class Schedule(Generic[J]):
     def _learn(self, entry: _Watched, now: float, *, finished: bool) -> None:
         if entry.learn:
             since, age = entry.seen - entry.accepted, now - entry.accepted
-            self.durations.look(entry.kind, since=since, age=age, finished=finished)
+            self.durations.observe(entry.kind, since=since, age=age, finished=finished)
 
     def _rest(self, job: J, entry: _Watched) -> None:
         entry.place = next(self._places)
@@ -291,26 +292,26 @@ class Schedule(Generic[J]):
             heapq.heappush(due.fresh, (task.accepted, task.place, job))
         else:
             age = self.durations.of(task.kind).age_at(0.5, since=task.seen - task.accepted)
-            heapq.heappush(due.looked, (task.accepted + age, task.place, job))
+            heapq.heappush(due.polled, (task.accepted + age, task.place, job))
 
     def _best_poll(self, now: float) -> tuple[J | None, float]:
         best = self._about_to_end(now)
         most = -1.0 if best is None else URGENT
         for kind, due in self._due.items():
             enough = SURE if self.durations.seen_any(kind) else CURIOUS
-            for job in (self._top(due.fresh), self._top(due.looked)):
+            for job in (self._top(due.fresh), self._top(due.polled)):
                 if job is not None and (worth := self._chance(self._watched[job], now) / enough) > most:
                     best, most = job, worth
         return best, most
 
     def _about_to_end(self, now: float) -> J | None:
-        """Return a task that may be looked at, and is given up soon."""
+        """Return a task that may be polled, and is given up soon."""
         while self._deadlines and self._deadlines[0][0] <= now:
             _, _, job = self._deadlines[0]
             task = self._watched.get(job)
             if task is not None and task.due <= now:
                 return job
-            heapq.heappop(self._deadlines)  # ended, or looked at just now
+            heapq.heappop(self._deadlines)  # ended, or polled just now
         return None
 
     def _chance(self, task: _Watched, now: float) -> float:

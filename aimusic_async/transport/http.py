@@ -220,9 +220,7 @@ class HttpTransport:
 
     def _not_sent(self, words: str, *, passing: bool) -> NotSent:
         what = "no connection to" if passing else "nothing was sent to"
-        error = NotSent(f"{what} {self._settings.base_url}: {words}")
-        vars(error)["passing"] = passing
-        return error
+        return NotSent(f"{what} {self._settings.base_url}: {words}", passing=passing)
 
     def _describe(self, error: Exception, body: _Body) -> str:
         """Return what went wrong, without our secrets: a server may have echoed our request."""

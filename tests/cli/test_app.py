@@ -116,7 +116,7 @@ def test_an_ended_demo_says_so_and_leaves_no_temporary_files(tmp_path, sign, cod
         process.communicate()
     assert process.returncode == code
     assert errors.splitlines()[-1] == f"aimusic: {word}"
-    assert "left with the service" in errors
+    assert "released to the service" in errors
     assert "files are in" in printed
     assert list((tmp_path / "tmp").iterdir()) == []
 

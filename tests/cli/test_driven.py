@@ -9,9 +9,9 @@ import pytest
 
 from aimusic_async import MusicSession, Settings, sonic
 from aimusic_async.cli.app import app
-from aimusic_async.journal.record import JobRecord, account_name, as_text, record_id
+from aimusic_async.journal.record import JobRecord, account_id, as_text, record_id
 from aimusic_async.journal.sqlite import SqliteJournal
-from aimusic_async.journal.steps import Begin, Doubted, Enter
+from aimusic_async.journal.steps import Begin, Enter, OutcomeUnknown
 
 from .conftest import AIMUSIC, piped, plain, rows, seen, served, terminal, use
 
@@ -24,14 +24,16 @@ async def fill(path, box):
     async with MusicSession(settings=settings, journal=path) as music:
         song = await music.submit(SONG, key="done")
         await music.submit(SONG, key="runs").accepted()
-    account = account_name(box.key)
+    account = account_id("default", "127.0.0.1")
     job_id = record_id(account, "", "lost")
     request = as_text({"op": "sonic.create_music", "prompt": "la", "mv": "sonic-v5"})
     record = JobRecord(
         id=job_id, account=account, group="", key="lost", operation=SONG.operation, request=request, cost=10, owner="x"
     )
     async with SqliteJournal(path) as journal:
-        await journal.apply([Enter(record), Begin(job_id, "x"), Doubted(job_id, "x", "no answer \x1b[2Jcame")])
+        await journal.apply(
+            [Enter(record), Begin(job_id, "x", 1), OutcomeUnknown(job_id, "x", 1, "no answer \x1b[2Jcame")]
+        )
     return song.task_id
 
 

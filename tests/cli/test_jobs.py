@@ -142,8 +142,9 @@ def test_status_lists_by_state_and_group_and_another_account_sees_nothing(servic
     shown = run("status")
     assert "1 succeeded, 1 submitted; 20 credits" in shown.stderr
     assert "cancelled" not in shown.output
-    monkeypatch.setenv("AIMUSIC_API_KEY", "another")
-    assert rows(run("status", "--json").stdout) == []
+    assert rows(run("status", "--json", "--account", "another").stdout) == []
+    monkeypatch.setenv("AIMUSIC_API_KEY", "the-new-key-of-the-same-account")
+    assert len(rows(run("status", "--json").stdout)) == 2
 
 
 def test_status_sends_nothing_and_makes_no_file_that_was_named_wrongly(service, tmp_path, monkeypatch):

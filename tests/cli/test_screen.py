@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from aimusic_async import JobState, sonic
-from aimusic_async.cli.screen import Screen, told
+from aimusic_async.cli.screen import Screen, describe_error
 from aimusic_async.errors import JournalError, MusicError
 
 
@@ -48,27 +48,30 @@ def test_what_the_library_logs_is_a_line(capsys, quiet, expected):
     assert log.level == logging.NOTSET
 
 
-def test_errors_are_told_in_words_and_with_what_to_do(capsys):
+def test_errors_are_described_and_with_what_to_do(capsys):
     Screen().fault(JournalError("the disk is full"))
     assert capsys.readouterr().err == "aimusic: the disk is full; see --journal\n"
-    assert told(MusicError("words")) == "words"
-    assert told(FileNotFoundError(2, "No such file", "x.txt")) == "No such file: x.txt"
-    assert told(KeyError("x")) == "unexpected KeyError: 'x' (--debug shows where)"
-    assert told(ModuleNotFoundError(name="platformdirs")) == "platformdirs is missing: pip install 'aimusic-async[all]'"
+    assert describe_error(MusicError("words")) == "words"
+    assert describe_error(FileNotFoundError(2, "No such file", "x.txt")) == "No such file: x.txt"
+    assert describe_error(KeyError("x")) == "unexpected KeyError: 'x' (--debug shows where)"
+    assert (
+        describe_error(ModuleNotFoundError(name="platformdirs"))
+        == "platformdirs is missing: pip install 'aimusic-async[all]'"
+    )
 
 
-def test_what_is_left_is_told_with_how_to_go_on():
+def test_an_interrupted_command_says_how_to_go_on():
     screen = Screen()
-    assert screen.left() == ""
+    assert screen.outlook() == ""
     screen.jobs = [Job(JobState.DETACHED, f"t{number}") for number in range(5)]
-    assert screen.left() == (
+    assert screen.outlook() == (
         "; the service goes on with 5 jobs (t0, t1, t2, …): `aimusic attach sonic.create_music t0` waits for what comes"
     )
     screen.has_journal = True
-    assert "`aimusic resume` waits for what comes" in screen.left()
+    assert "`aimusic resume` waits for what comes" in screen.outlook()
     screen.jobs = [Job(JobState.UNKNOWN), Job(JobState.CANCELLED), Job(JobState.SUCCEEDED, "t")]
     screen.again = "`aimusic resume` sends them"
-    assert screen.left() == (
+    assert screen.outlook() == (
         "; 1 job may have been taken: look before you pay twice"
         "; 1 job not sent, at no cost: `aimusic resume` sends them"
     )

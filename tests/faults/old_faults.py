@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -38,21 +39,20 @@ def late_refusal() -> list[tuple[Any, str, Any]]:
 
 
 def budget_snapshot() -> list[tuple[Any, str, Any]]:
-    """Each process reads once what a group has spent, and counts only its own jobs from there on."""
+    """Each process counts what it spends itself, and does not see what others spend out of the same budget."""
     original = steps.Begin.after
-    counted: dict[tuple[str, str], int] = {}
+    spent: Counter[tuple[str, str]] = Counter()
 
     def after(step: Any, record: Any, moment: Any) -> Any:
-        limits: dict[str, int] = {}
-        for scope, limit in step.limits.items():
-            ledger = moment.ledger(scope)
-            mine = counted.setdefault((step.owner, scope), ledger.spent + ledger.at_risk)
-            if record is not None and mine + record.cost > limit:
-                limits[scope] = 0  # refuse it
-        changed = original(attrs.evolve(step, limits=limits), record, moment)
+        exceeded = {
+            scope: 0
+            for scope, limit in step.limits.items()
+            if record is not None and spent[step.owner, scope] + record.cost > limit
+        }
+        changed = original(attrs.evolve(step, limits=exceeded), record, moment)
         if changed is not record and changed.state is JobState.SENDING:
             for scope in step.limits:
-                counted[step.owner, scope] += changed.cost
+                spent[step.owner, scope] += changed.cost
         return changed
 
     return [(steps.Begin, "after", after)]

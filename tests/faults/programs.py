@@ -1,4 +1,4 @@
-"""What runs in the processes of a random world: programs that submit, wait, cancel and leave; and a person who looks."""
+"""What runs in the processes of a random world: programs that submit, wait, cancel and leave; a person who looks."""
 
 from __future__ import annotations
 
@@ -46,6 +46,8 @@ PLACES = (
     "leaving",
 )
 """Where somebody may lie in wait for a process."""
+SENDING = ("Begin handed over", "Begin handed over", "Begin stored", "POST departed", "POST answered")
+"""The same, while it sends a song."""
 LEASE, SENDING_LEASE = 30.0, 240.0
 ENDED_WITHIN = 3000.0
 """Seconds within which everything ends once all is calm."""
@@ -90,11 +92,13 @@ class Program:
         """Start it, and decide what will happen to it."""
         chance, weather = self.chance, self.world.weather
         stay = chance.choice([chance.uniform(1, 30), chance.uniform(20, 150), chance.uniform(100, 400)])
+        if self.world.crowded:
+            stay = chance.uniform(100, 400)
         self._hasty = "cancels" in weather
         if "budgets" in weather and chance.random() < 0.2:
             self.budget = PRICE * chance.randint(1, 4)
         if "cuts" in weather:
-            for _ in range(chance.choice([0, 1, 1, 2])):
+            for _ in range(chance.choice([0, 1, 1, 2]) if not self.world.crowded else chance.choice([0, 1, 1])):
                 seconds = self._long()
                 cut = partial(self._cut, seconds, hangs=chance.random() < 0.3)
                 if chance.random() < 0.7:
@@ -119,16 +123,18 @@ class Program:
         """Return how long a cut or a pause is: shorter or longer than the leases."""
         chance = self.chance
         short, longer = chance.uniform(1, LEASE), chance.uniform(LEASE + 1, 120)
+        if self.world.crowded:
+            short = longer
         return chance.choice([short, longer, longer, chance.uniform(SENDING_LEASE + 1, 500)])
 
     def _some_time(self, stay: float, strike: Callable[[], None]) -> None:
-        if self.chance.random() < 0.4:
+        if self.chance.random() < 0.4 and not self.world.crowded:
             self._later(self.chance.uniform(0, stay), strike)
         else:
             self._ambush(strike)
 
     def _ambush(self, strike: Callable[[], None]) -> None:
-        place = self.chance.choice(PLACES)
+        place = self.chance.choice(SENDING if self.world.crowded else PLACES)
         self.process.ambushes.append(Ambush(place, self.chance.choice([0, 0, 0, 1, 2]), strike))
 
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
@@ -142,6 +148,14 @@ class Program:
     def _cut(self, seconds: float, *, hangs: bool) -> None:
         self._struck(f"is cut off for {seconds:.0f} s", "cuts")
         self.link.cut(seconds, hangs=hangs)
+        if self.world.crowded and self.chance.random() < 0.7:
+            self._later(self.chance.uniform(1, seconds), self._give_up)
+
+    def _give_up(self) -> None:
+        """Somebody loses patience."""
+        self._struck("gives up its jobs", "cancels")
+        for job in self.jobs:
+            self.process.call(job.cancel)
 
     def _pause(self, seconds: float) -> None:
         self._struck(f"is paused for {seconds:.0f} s", "pauses")
@@ -208,12 +222,10 @@ class Program:
         for job in self.jobs:
             if not job.done():
                 world.fault(f"hangs: {job!r} has not ended with the session of {self.process}")
-        with suppress(asyncio.CancelledError):
-            await asyncio.sleep(1)
+        await _rest(1)
         self._check_woken(self._waiting)
         if any(not task.done() for _, task in self._acts):
-            with suppress(asyncio.CancelledError):
-                await asyncio.sleep(_LONGEST_ACT + self.process.paused_for + self.link.answers_within)
+            await _rest(_LONGEST_ACT + self.process.paused_for + self.link.answers_within)
             self._check_woken(self._acts)
         for job in self.jobs:
             error = job.exception()
@@ -276,8 +288,9 @@ class Program:
 
     async def _act(self, stay: float, music: MusicSession) -> None:
         chance = self.chance
-        acts = [self._submit, self._submit, self._group, self._group, self._resume, self._attach, self._ask, self._find]
-        self._start(self._acts, "submit", self._submit(music))
+        submits = [self._submit if order.group == "" else self._group for order in self.world.orders]
+        acts = [*chance.choices(submits, k=4), self._resume, self._attach, self._ask, self._find]
+        self._start(self._acts, "first", chance.choice(submits)(music))
         for act in chance.choices(acts, k=chance.randint(1, 5)):
             self._start(self._acts, act.__name__, self._after(chance.uniform(0, stay), act, music))
         await asyncio.sleep(stay)
@@ -351,7 +364,7 @@ class Program:
 
     def _some(self, group: str) -> list[Order]:
         orders = [order for order in self.world.orders if order.group == group]
-        return self.chance.sample(orders, self.chance.randint(1, len(orders)))
+        return self.chance.sample(orders, len(orders) if self.world.crowded else self.chance.randint(1, len(orders)))
 
     async def _submit(self, music: MusicSession) -> None:
         for order in self._some(""):
@@ -486,6 +499,14 @@ class Program:
 def song(order: Order) -> sonic.CreateMusic:
     """Return the request of an order."""
     return sonic.CreateMusic(prompt="[Verse]\nHere we go", mv="sonic-v5", title=str(order))
+
+
+async def _rest(seconds: float) -> None:
+    """Wait, whoever cancels that."""
+    end = now() + seconds
+    while now() < end:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(end - now())
 
 
 def shown(record: Any) -> str:

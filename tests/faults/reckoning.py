@@ -84,10 +84,10 @@ def _wrongly_refused(world: World, order: Order, record: Any) -> str | None:
     if limit is None:
         return "was refused by a budget that nobody named"
     mates = [one for one in world.journal._records.values() if one.group == order.group]
-    if any(
-        task.order.group == order.group and task.fate == "fails" and task.end > world.last_since
-        for task in world.service.tasks.values()
-    ):
+    failed = [
+        task.id for task in world.service.tasks.values() if task.order.group == order.group and task.fate == "fails"
+    ]
+    if any(world.finished_at.get(one, 0.0) > world.last_since for one in failed):
         return None  # credits may have come back after it was refused
     committed = sum(one.credits + one.cost * (one.state in (JobState.SENDING, JobState.UNKNOWN)) for one in mates)
     return None if committed + record.cost > limit else f"was refused by a budget with room: {committed} of {limit}"

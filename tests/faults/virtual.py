@@ -171,6 +171,10 @@ class Process:
         task.add_done_callback(lambda _: self.over.set(), context=Context())
         return task
 
+    def call(self, function: Callable[[], Any]) -> None:
+        """Let it call something soon."""
+        asyncio.get_running_loop().call_soon(function, context=self._context)
+
     def steps(self, handle: asyncio.Handle) -> bool:
         """Say whether one of its steps may run now."""
         if self.dead:

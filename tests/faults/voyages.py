@@ -79,8 +79,11 @@ class World:
         self.seed = seed
         self.trace = trace
         self.chance = chance = random.Random(f"{seed} world")
+        self.crowded = chance.random() < 0.25
+        """Whether three processes quarrel about few songs for long, and are cut off in the middle of it."""
         likely = chance.choice([0.15, 0.35, 0.55])
-        self.weather = frozenset(kind for kind in WEATHER if chance.random() < likely)
+        quarrels = {"cuts", "cancels", "lost answers"} if self.crowded else set()
+        self.weather = frozenset(kind for kind in WEATHER if chance.random() < likely or kind in quarrels)
         self.faults: list[str] = []
         self.notes: list[str] = []
         self.counts: Counter[str] = Counter()
@@ -95,16 +98,21 @@ class World:
         self.programs: list[Program] = []
         self.begun: dict[str, Process] = {}
         """Who began the latest attempt, by the ids of records."""
+        self.finished_at: dict[str | None, float] = {}
+        """When the journal knew that a task had ended."""
         self.decided: Counter[Order] = Counter()
         """How often somebody decided that a song that failed is sent, and paid, again."""
         self.limits: dict[str, int] = {}
         """Budgets of groups."""
-        self.orders = [Order("", f"k{n}") for n in range(chance.randint(2, 6))]
+        most = 2 if self.crowded else 6
+        self.orders = [Order("", f"k{n}") for n in range(chance.randint(1, most))]
         for group in ("album", "demo")[: chance.choice([0, 1, 1, 2])]:
-            songs = chance.randint(2, 5)
+            songs = chance.randint(2, max(most, 3))
             self.orders += [Order(group, f"g{n}") for n in range(songs)]
             if "budgets" in self.weather:
                 self.limits[group] = PRICE * chance.randint(1, songs)
+            if self.crowded:
+                self.orders = self.orders[-songs:]
         self.last: dict[Order, Job[Any]] = {}
         """The jobs of the last run."""
         self.last_since = 0.0
@@ -114,7 +122,7 @@ class World:
 
     def _climate(self) -> Climate:
         chance, weather = self.chance, self.weather
-        often = chance.choice([0.1, 0.25, 0.5])
+        often = 0.5 if self.crowded else chance.choice([0.1, 0.25, 0.5])
         return Climate(
             refuses=often * ("refusals" in weather),
             loses=often * ("lost answers" in weather),
@@ -156,6 +164,8 @@ class World:
         if record is None or not outcome.changed:
             return
         self.counts[f"{name} stored"] += 1
+        if name == "Finished":
+            self.finished_at[record.task_id] = now()
         if name == "Begin" and record.state is JobState.SENDING:
             self.begun[record.id] = process
         if record.state is JobState.UNKNOWN:
@@ -192,7 +202,8 @@ class World:
         """Let everything happen, then let it be calm, and read the books."""
         chance = self.chance
         Transport.service = self.service
-        voyages = [outside(self._voyage(n, chance.choice([1, 1, 2, 3]))) for n in range(chance.choice([1, 2, 2, 3]))]
+        programs = 3 if self.crowded else chance.choice([1, 2, 2, 3])
+        voyages = [outside(self._voyage(number, chance.choice([1, 1, 2, 3]))) for number in range(programs)]
         helpers = [outside(self._visits())]
         if "clock steps" in self.weather:
             helpers.append(outside(self._set_clock()))
@@ -219,7 +230,8 @@ class World:
         """One program that is started again and again."""
         chance = random.Random(f"{self.seed} voyage {number}")
         for run in range(runs):
-            await asyncio.sleep(chance.choice([0, chance.uniform(0, 20), chance.uniform(0, 120)]))
+            late = 10 if self.crowded else chance.choice([0, 20, 120])
+            await asyncio.sleep(chance.uniform(0, late))
             program = self.program(f"p{number}.{run}", chance, self.mood())
             program.start()
             await self._until_over(program.process, 3600.0)

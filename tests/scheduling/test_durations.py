@@ -1,4 +1,4 @@
-"""Durations: chances are chances, grow with time, and are learned from looks."""
+"""Durations: chances are chances, grow with time, and are learned from polls."""
 
 import json
 import math
@@ -63,12 +63,12 @@ SONG = TaskKind("song", 75.0)
 
 
 def watch(durations, seconds, *, interval=15.0, kind=SONG):
-    """Look at one task as a poller does, until it has finished."""
+    """Poll one task, until it has finished."""
     since, age = 0.0, interval
     while age < seconds:
-        durations.look(kind, since=since, age=age, finished=False)
+        durations.observe(kind, since=since, age=age, finished=False)
         since, age = age, age + interval
-    durations.look(kind, since=since, age=age, finished=True)
+    durations.observe(kind, since=since, age=age, finished=True)
 
 
 @pytest.mark.parametrize(("median", "sigma"), [(45, 0.3), (90, 0.35), (150, 0.5)])
@@ -126,9 +126,9 @@ def test_plain_data_that_does_not_fit_is_left_out(weights):
 
 
 @given(since=seconds, more=seconds, finished=st.booleans())
-def test_no_look_breaks_the_guess(since, more, finished):
+def test_no_poll_breaks_the_estimate(since, more, finished):
     durations = Durations()
-    durations.look(SONG, since=since, age=since + more, finished=finished)
+    durations.observe(SONG, since=since, age=since + more, finished=finished)
     guess = durations.of(SONG)
     assert 15 < guess.median < 400
     assert 0.1 < guess.sigma < 1

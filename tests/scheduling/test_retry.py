@@ -14,7 +14,7 @@ from aimusic_async import (
     TransportError,
     ValidationError,
 )
-from aimusic_async.scheduling.retry import Again, Doubt, GiveUp, Repeat, after_failure, delay, pause
+from aimusic_async.scheduling.retry import Again, GiveUp, OutcomeUnknown, Repeat, after_failure, delay, pause
 
 
 def refused(kind, status):
@@ -25,10 +25,10 @@ TABLE = [
     # what went wrong, after a paid request, after a free one, after a poll
     (refused(RateLimited, 429), Again, Again, Again),
     (NotSent("no connection"), Again, Again, Again),
-    (TransportError("lost"), Doubt, Again, Again),
-    (refused(ServerError, 500), Doubt, Again, Again),
-    (refused(ServerError, 502), Doubt, Again, Again),
-    (refused(ServerError, 200), Doubt, Again, Again),
+    (TransportError("lost"), OutcomeUnknown, Again, Again),
+    (refused(ServerError, 500), OutcomeUnknown, Again, Again),
+    (refused(ServerError, 502), OutcomeUnknown, Again, Again),
+    (refused(ServerError, 200), OutcomeUnknown, Again, Again),
     (refused(NotFound, 400), GiveUp, Again, Again),
     (refused(ValidationError, 400), GiveUp, GiveUp, GiveUp),
     (refused(AuthenticationError, 401), GiveUp, GiveUp, GiveUp),

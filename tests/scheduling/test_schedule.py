@@ -56,14 +56,14 @@ def test_tasks_that_have_outlived_their_kind_do_not_starve_the_rest():
     schedule, now, spent = Schedule(), 3000.0, []
     for number in range(5):
         watched(schedule, f"stuck {number}", accepted=0)
-        schedule.looked(f"stuck {number}", 2990)
+        schedule.polled(f"stuck {number}", 2990)
     for number in range(40):
         schedule.add(f"song {number}", Kind.SUBMIT, now=now)
     for _ in range(30):
         choice = schedule.take(now)
         spent.append(choice.kind)
         if choice.kind is Kind.POLL:
-            schedule.looked(choice.job, now)
+            schedule.polled(choice.job, now)
         now += 3
     assert spent.count(Kind.SUBMIT) > 25
 
@@ -94,7 +94,7 @@ def test_a_higher_priority_goes_first_and_one_priority_keeps_its_order():
     assert [taken(schedule, 0)[1] for _ in range(4)] == ["high", "a", "b", "low"]
 
 
-def test_a_task_whose_time_is_nearly_over_is_looked_at_once_more_before_submits():
+def test_a_task_whose_time_is_nearly_over_is_polled_once_more_before_submits():
     schedule = Schedule()
     schedule.watch("hasty", SONG, now=0, interval=15, timeout=40)
     watched(schedule, "other")
@@ -103,14 +103,14 @@ def test_a_task_whose_time_is_nearly_over_is_looked_at_once_more_before_submits(
     assert taken(schedule, 25)[0] is Kind.SUBMIT
     assert taken(schedule, 31) == (Kind.POLL, "hasty")
     assert taken(schedule, 34)[0] is Kind.SUBMIT
-    schedule.looked("hasty", 35)
+    schedule.polled("hasty", 35)
     assert taken(schedule, 38)[0] is Kind.SUBMIT
     schedule.add("song", Kind.SUBMIT, now=38)
     schedule.drop("hasty")
     assert taken(schedule, 39) == (Kind.SUBMIT, "song")
 
 
-def test_the_first_song_of_a_kind_is_looked_at_earlier_than_the_others():
+def test_the_first_song_of_a_kind_is_polled_earlier_than_the_others():
     schedule = Schedule()
     usual = schedule.durations.of(SONG)
     early, late = (usual.age_at(chance, since=0) + 1 for chance in (CURIOUS, SURE))
@@ -142,19 +142,19 @@ def test_the_likeliest_of_the_polls_goes_first():
     watched(schedule, "old", accepted=100)
     watched(schedule, "seen", accepted=90)
     assert taken(schedule, 240) == (Kind.POLL, "seen")
-    schedule.looked("seen", 240)
+    schedule.polled("seen", 240)
     assert taken(schedule, 260) == (Kind.POLL, "old")
 
 
-def test_a_task_is_not_looked_at_again_within_its_interval():
+def test_a_task_is_not_polled_again_within_its_interval():
     schedule = Schedule()
     watched(schedule, "task", interval=15)
     assert schedule.take(14.9) is None
     assert schedule.due_at(3) == 15
     assert taken(schedule, 15) == (Kind.POLL, "task")
-    assert schedule.take(16) is None  # it is being looked at
+    assert schedule.take(16) is None  # it is being polled
     assert schedule.due_at(16) is None
-    schedule.looked("task", 17)
+    schedule.polled("task", 17)
     assert schedule.due_at(18) == 32
 
 
@@ -184,19 +184,19 @@ def test_a_delayed_request_waits_and_the_others_go_on():
     assert taken(schedule, 10)[1] == "late"
 
 
-def test_a_failed_look_is_repeated_when_it_is_said():
+def test_a_failed_poll_is_repeated_when_it_is_due():
     schedule = Schedule()
     watched(schedule, "task")
     schedule.take(100)
-    schedule.not_looked("task", not_before=101)
+    schedule.not_polled("task", not_before=101)
     assert schedule.due_at(100) == 101
 
 
-def test_an_attached_task_may_be_looked_at_at_once():
+def test_an_attached_task_may_be_polled_at_once():
     schedule = Schedule()
     schedule.attach("task", SONG, now=50, interval=15)
     assert taken(schedule, 50) == (Kind.POLL, "task")
-    schedule.looked("task", 51)
+    schedule.polled("task", 51)
     assert schedule.due_at(51) == 66
 
 
@@ -205,7 +205,7 @@ def test_nothing_is_learned_from_a_task_whose_age_nobody_knows():
     before = schedule.durations.of(SONG)
     schedule.attach("task", SONG, now=50, interval=15)
     schedule.take(50)
-    schedule.looked("task", 51)
+    schedule.polled("task", 51)
     schedule.take(70)
     schedule.finished("task", 70)
     assert schedule.durations.of(SONG) == before
@@ -225,8 +225,8 @@ def test_a_dropped_job_is_gone_wherever_it_stood(where):
     schedule.drop("job")
     assert schedule.due_at(0) is None
     assert schedule.take(1000) is None
-    schedule.looked("job", 5)  # a look that was under way comes back: nothing to say about it any more
-    schedule.not_looked("job", not_before=5)
+    schedule.polled("job", 5)  # a poll that was under way comes back: nothing to say about it any more
+    schedule.not_polled("job", not_before=5)
     assert schedule.due_at(0) is None
 
 
@@ -265,7 +265,7 @@ def test_nothing_is_lost_or_done_twice_whatever_happens(seed):
                 done.add(choice.job)
                 schedule.finished(choice.job, now)
             else:
-                schedule.looked(choice.job, now)
+                schedule.polled(choice.job, now)
         else:
             waiting.remove(choice.job)
             if dice.random() < 0.2:
@@ -306,7 +306,7 @@ def test_a_decision_costs_about_the_same_with_a_hundred_times_the_jobs():
             for _ in range(20):
                 choice = schedule.take(201)
                 if choice.kind is Kind.POLL:
-                    schedule.not_looked(choice.job, not_before=300)
+                    schedule.not_polled(choice.job, not_before=300)
         return calls
 
     assert steps(20_000) == steps(200) > 0

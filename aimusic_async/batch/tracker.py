@@ -1,4 +1,4 @@
-"""Where a batch stands while it runs: the state of each job, and how long tasks take, from the session's events."""
+"""What a batch knows while it runs: the state of each job, and how long tasks take, from the session's events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..scheduling.durations import Durations
 from .plan import kind_of
 
 _AT_ONCE = 0.5
-"""Seconds between a look and what it showed, at most."""
+"""Seconds between a poll and the change that it showed, at most."""
 
 
 @attrs.define
@@ -24,13 +24,13 @@ class _Task:
     accepted: float
     running: float
     """When it was surely still running."""
-    looked: float
-    """When it was looked at last; what that showed is known by the next event."""
+    polled: float
+    """When it was last polled; the next event says what that showed."""
 
 
 @attrs.define
-class Following:
-    """Listens to a session for the jobs of these keys; `clock` tells the service's seconds."""
+class Tracker:
+    """Listens to a session for the jobs of these keys; `clock` returns the service's seconds."""
 
     keys: Collection[str]
     clock: Callable[[], float]
@@ -41,39 +41,39 @@ class Following:
     _tasks: dict[str, _Task] = attrs.field(factory=dict)
 
     def __call__(self, event: Event) -> None:
-        """Take one event."""
+        """Record one event."""
         match event:
             case JobChanged(job=Job(key=key) as job, state=state) if key in self.keys:
                 self.states[key] = state
                 self._moved(job, state, self.clock())
             case RequestAnswered(purpose=Purpose.POLL, status=200, job=Job(key=key) as job) if key in self._tasks:
-                self._looked(job, self._tasks[key], self.clock())
+                self._polled(job, self._tasks[key], self.clock())
 
-    def _looked(self, job: Job[Any], task: _Task, now: float) -> None:
-        if task.looked > task.running:  # that was not the last look, so it found the task running
-            self._learn(job, task, task.looked, finished=False)
-            task.running = task.looked
-        task.looked = now
+    def _polled(self, job: Job[Any], task: _Task, now: float) -> None:
+        if task.polled > task.running:  # another poll came after it, so it found the task running
+            self._learn(job, task, task.polled, finished=False)
+            task.running = task.polled
+        task.polled = now
 
     def _moved(self, job: Job[Any], state: JobState, now: float) -> None:
         if state is JobState.SUBMITTED:
             self._tasks.setdefault(job.key, _Task(now, now, now))
         elif job.done() and (task := self._tasks.pop(job.key, None)) and state is JobState.SUCCEEDED:
-            if now - task.looked > _AT_ONCE:  # a webhook told, so the last look found it running
-                self._looked(job, task, now)
+            if now - task.polled > _AT_ONCE:  # a webhook reported it, so the last poll found it running
+                self._polled(job, task, now)
             self._learn(job, task, now, finished=True)
 
     def _learn(self, job: Job[Any], task: _Task, age: float, *, finished: bool) -> None:
         operation = job.operation
         kind = kind_of(operation.operation, getattr(job.request, "mv", None), operation.endpoint.typical)
         since = task.running - task.accepted
-        self.durations.look(kind, since=since, age=age - task.accepted, finished=finished)
+        self.durations.observe(kind, since=since, age=age - task.accepted, finished=finished)
 
     def ages(self) -> Mapping[str, float]:
-        """For how many seconds each task runs, by the key of its job."""
+        """Return for how many seconds each task has been running, by the key of its job."""
         now = self.clock()
         return {key: now - task.accepted for key, task in self._tasks.items()}
 
     def counts(self) -> Counter[JobState]:
-        """How many jobs are in which state."""
+        """Return how many jobs are in which state."""
         return Counter(self.states.values())
