@@ -96,6 +96,7 @@ class MusicSession:
         self._journal: JobJournal | None = None
         self._account = account_id(_checked_account(account), scheme_and_host(self._settings.base_url)[1])
         self._run = ""
+        self._ordered: tuple[tuple[Any, ...], Order] = ((), Order())
         self._budget = None if budget is None else Budget(budget)
         self._given_http = http
         self._stack = AsyncExitStack()
@@ -272,7 +273,7 @@ class MusicSession:
         name = key if key is not None else f"{operation.operation}:{task_id}"
         if timeout is not None:
             check_positive("timeout", timeout)
-        work = Work(rules=self._open.rules, operation=operation, key=name, task_id=task_id, timeout=timeout)
+        work = Work.of(self._open.rules, operation, name, Order(), task_id=task_id, timeout=timeout)
         job: Job[R] = Job(self._open, work)
         self._open.attach(work)
         return job
@@ -304,14 +305,14 @@ class MusicSession:
                 continue
             if getattr(request, "webhook_url", None) is not None and record.state is JobState.QUEUED:
                 logger.warning("%s is resumed without its webhook_secret, which is not kept", record.key)
-            work = Work(
-                rules=dispatcher.rules,
-                operation=cls,
-                key=record.key,
+            work = Work.of(
+                dispatcher.rules,
+                cls,
+                record.key,
+                Order(group=record.group),
                 request=request,
                 task_id=record.task_id if record.state is JobState.SUBMITTED else None,
                 timeout=timeout,
-                order=Order(group=record.group),
             )
             jobs.append(Job(dispatcher, work))
             dispatcher.submit(work, record)
@@ -487,26 +488,15 @@ class MusicSession:
                 key += f"@{self._run}"  # no two runs may give one name to different jobs
         if not isinstance(priority, int) or isinstance(priority, bool):
             raise ConfigurationError(f"priority must be a whole number; got {priority!r}")
-        shared = self._journal is not None and bool(group)  # then the journal keeps what is committed
-        own = () if budget is None or shared else (budget,)
-        order = Order(
-            direct=direct,
-            priority=priority,
-            budgets=(*own, *((self._budget,) if self._budget is not None else ())),
-            limit=budget.limit if budget is not None and shared else None,
-            group=group,
-            resend=resend,
-            deadline=deadline,
-        )
-        work = Work(
-            rules=self._open.rules,
-            operation=type(request),
-            key=key,
-            request=request,
-            timeout=timeout,
-            order=order,
-            watcher=watcher,
-        )
+        how = (direct, priority, budget, group, tuple(resend), deadline)
+        if how != self._ordered[0]:  # jobs of one kind share an order
+            shared = self._journal is not None and bool(group)  # then the journal keeps what is committed
+            own = tuple(one for one in (None if shared else budget, self._budget) if one is not None)
+            limit = budget.limit if budget is not None and shared else None
+            self._ordered = how, Order(direct, priority, own, limit, group, how[4], deadline)
+        order = self._ordered[1]
+        kind = type(request)
+        work = Work.of(self._open.rules, kind, key, order, request=request, timeout=timeout, watcher=watcher)
         job: Job[R] = Job(self._open, work)
         self._open.submit(work)
         return job

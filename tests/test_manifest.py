@@ -200,7 +200,7 @@ WRONG = {
     ),
     "unknown field": (
         as_jsonl(SONG, {"op": "sonic.stems_basic", "clip_id": "x", "clipid": "y"}),
-        "a.jsonl:2: clipid: is no field of sonic.stems_basic (did you mean clip_id?); got 'y'",
+        "a.jsonl:2: clipid: is not a field of sonic.stems_basic (did you mean clip_id?); got 'y'",
     ),
     "missing field": (
         as_jsonl({"op": "sonic.stems_basic"}),
@@ -237,7 +237,7 @@ WRONG = {
     ),
     "field name that a terminal obeys": (
         as_jsonl({**SONG, "x\x1b[2J": 1}),
-        "a.jsonl:1: 'x\\x1b[2J': is no field of sonic.create_music; got 1",
+        "a.jsonl:1: 'x\\x1b[2J': is not a field of sonic.create_music; got 1",
     ),
     "half a character": (
         as_jsonl({**SONG, "title": "\ud83c"}),
@@ -248,12 +248,12 @@ WRONG = {
         "a.jsonl:1: duration: must be a number between 5 and 120; got 500",
     ),
     "no table": (b"[1, 2]\n", "a.jsonl:1: a row is a table of fields, not list"),
-    "no json": (b'\n{"op": }\n', "a.jsonl:2: is no JSON: Expecting value at column 8"),
+    "no json": (b'\n{"op": }\n', "a.jsonl:2: is not JSON: Expecting value at column 8"),
     "doubled field": (
         b'{"op": "sonic.get_bpm", "clip_id": "x", "clip_id": "y"}',
         "a.jsonl:1: clip_id: stands 2 times in one object",
     ),
-    "not a number": (b'{"op": NaN}', "a.jsonl:1: is no JSON that can be used: NaN is no number"),
+    "not a number": (b'{"op": NaN}', "a.jsonl:1: is not JSON that can be used: NaN is not a number"),
     "nested": (b'{"op": ' * 100_000, "a.jsonl:1: is nested too deeply"),
     "latin 1": (as_jsonl(SONG) + '{"op": "é"}'.encode("latin-1"), "a.jsonl:2: is not UTF-8: byte 0xe9"),
     "utf 16": ("x".encode("utf-16"), "a.jsonl:1: is UTF-16; save it as UTF-8"),
@@ -269,12 +269,12 @@ WRONG = {
     ),
     "csv: broken quotes": (
         b'op,tags\nsonic.upsample_tags,"pop\n',
-        "a.csv:2: is no CSV: unexpected end of data; what follows was not read",
+        "a.csv:2: is not CSV: unexpected end of data; the rest was not read",
     ),
     "csv: line after cells of several lines": (
         b'op,tags,title\nsonic.upsample_tags,"pop,\nrock",\nsonic.upsample_tags,,x\n',
         (
-            "a.csv:4: title: is no field of sonic.upsample_tags; got 'x'\n"
+            "a.csv:4: title: is not a field of sonic.upsample_tags; got 'x'\n"
             "a.csv:4: tags: is required by sonic.upsample_tags"
         ),
     ),
@@ -321,7 +321,7 @@ WRONG = {
     ),
     "yaml: unknown alias": (b"- {op: *nobody}\n", "a.yaml:1: the alias *nobody stands for nothing before it"),
     "yaml: nested": (b"- " * 100_000, "a.yaml:1: is nested more than 20 deep"),
-    "yaml: name that is no text": (b"- {5: x}\n", "a.yaml:1: a field's name must be a text, not int"),
+    "yaml: name that is not a text": (b"- {5: x}\n", "a.yaml:1: a field's name must be a text, not int"),
     "yaml: long number": (b"- {op: 0x" + b"f" * 9000 + b"}\n", "a.yaml:1: op: is too long a number"),
     "toml: line of the row": (
         b'[[row]]\nop = "sonic.upsample_tags"\ntags = "a"\n\n[[row]]\nop = "sonic.upsample_tags"\n',
@@ -331,7 +331,7 @@ WRONG = {
         b'[[row]]\nop = "sonic.upsample_tags"\ntags = """\n[[row]]\n"""\n[[row]]\nop = "sonic.upsample_tags"\n',
         "a.toml:row 2: tags: is required by sonic.upsample_tags",
     ),
-    "toml: broken": (b'[[row]]\nop = "a"\nop = "b"\n', "a.toml:3: is no TOML: Cannot overwrite a value"),
+    "toml: broken": (b'[[row]]\nop = "a"\nop = "b"\n', "a.toml:3: is not TOML: Cannot overwrite a value"),
     "toml: other tables": (b'[song]\nop = "a"\n', "a.toml: song: is not known here; each row is a table [[row]]"),
     "toml: one bracket": (
         b'[row]\nop = "a"\n',
@@ -343,7 +343,7 @@ WRONG = {
     ),
     "no format": (
         b"",
-        "a.txt: the end of its name must tell the format: one of .jsonl, .ndjson, .csv, .yaml, .yml, .toml",
+        "a.txt: the suffix of its name must be one of .jsonl, .ndjson, .csv, .yaml, .yml, .toml",
     ),
 }
 
@@ -358,7 +358,7 @@ def test_what_is_wrong_is_told_with_its_place(name):
 @pytest.mark.parametrize("data", ["- op: [a\n- b\n", "- op: a\n\tkey: b\n", "- \x00", "- 'a", "- {op: %}"])
 def test_broken_yaml_is_told_with_a_line(data):
     (told,) = faults(data, "a.yaml")
-    assert re.match(r"a\.yaml:[123]: is no YAML: \w+", told)
+    assert re.match(r"a\.yaml:[123]: is not YAML: \w+", told)
 
 
 def test_all_faults_are_told_in_the_order_of_the_file():

@@ -103,7 +103,7 @@ def test_what_the_result_has_not_is_told_when_it_is_there():
     told = {
         "$song.clip[2]": r"\$song.clip\[2\]: there are 2, counted from 0",
         "$stems.part.Drums": r"\$stems.part.Drums: the parts are c0, Vocals",
-        "$song.clip[1].audio_url": "the result does not tell",
+        "$song.clip[1].audio_url": "the result does not say",
     }
     for text, words in told.items():
         *_, row = manifest(*sources(), user(text))
@@ -124,13 +124,13 @@ NONSENSE = {
     "$song.clipp": "sonic.create_music: a Song has no clipp (did you mean clip?); got $song.clipp",
     "$song.clips": "sonic.create_music: gives a list of Clip and not a text; got $song.clips",
     "$song.clips.title": "sonic.create_music: say which: .title comes after a place such as [0]; got $song.clips.title",
-    "$song.task_id[0]": "sonic.create_music: a str is no list, [0] makes no sense; got $song.task_id[0]",
+    "$song.task_id[0]": "sonic.create_music: a str is not a list, [0] makes no sense; got $song.task_id[0]",
     "$song.part.Vocals": "sonic.create_music: a Song has no parts; stems have; got $song.part.Vocals",
     "$stems.part": "sonic.stems_basic: say which part: .part.Vocals; got $stems.part",
     "$song.raw": "sonic.create_music: a Song has no raw; it has task_id, clips, failed, full; got $song.raw",
     "$nobody.clip": "there is no row with the key nobody; got $nobody.clip",
     **{
-        text: "begins with $ and is no reference such as $track-01.clip (a text that begins with $ is written $$…); "
+        text: "begins with $ and is not a reference such as $track-01.clip (write $$… for a text that begins with $); "
         f"got {text!r}"
         for text in ("$song", "$", "$song.", "$song.[1]", "$song.clip[x]", "$song..clip", "$song clip", "$song.clip ")
     },
@@ -145,7 +145,7 @@ def test_what_makes_no_sense_is_a_fault_before_anything_is_sent(text):
 def test_only_texts_can_be_taken_from_others():
     row = {"key": "song", **SONG}
     told = fault_of(row, {**SONG, "style_weight": "$song.clip"})
-    assert told == "a.jsonl:2: style_weight: cannot be taken from another row: it is no text; got '$song.clip'"
+    assert told == "a.jsonl:2: style_weight: cannot be taken from another row: it is not a text; got '$song.clip'"
 
 
 def test_circles_are_faults():

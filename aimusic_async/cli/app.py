@@ -30,7 +30,9 @@ app: typer.Typer = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Speed = Annotated[float, typer.Option(min=0.01, max=1000, help="Service seconds in one real second: 60 makes a minute a second.")]
+Speed = Annotated[
+    float, typer.Option(min=0.01, max=1000, help="Service seconds in one real second: 60 makes a minute a second.")
+]
 Seed = Annotated[int, typer.Option(help="The same seed makes the same songs.")]
 
 

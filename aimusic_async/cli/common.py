@@ -117,9 +117,7 @@ class Work(Going):
 
     no_journal: Annotated[
         bool,
-        typer.Option(
-            "--no-journal", help="Record nothing; what is lost then stays lost.", rich_help_panel=_ACCOUNT
-        ),
+        typer.Option("--no-journal", help="Record nothing; what is lost then stays lost.", rich_help_panel=_ACCOUNT),
     ] = False
     timeout: Annotated[
         float | None,

@@ -155,9 +155,7 @@ def settle(
     ] = None,
     not_taken: Annotated[
         bool,
-        typer.Option(
-            "--not-taken", help="The service does not have it, or not any more: it can be sent again."
-        ),
+        typer.Option("--not-taken", help="The service does not have it, or not any more: it can be sent again."),
     ] = False,
 ) -> None:
     """Record what became of a job whose answer was lost, after you checked the service's dashboard. Sends nothing."""

@@ -44,4 +44,4 @@ def _text(option: str, name: str, content: bytes) -> str:
     try:
         return content.decode("utf-8-sig").replace("\r\n", "\n").rstrip("\n")
     except UnicodeDecodeError:
-        raise ConfigurationError(f"{option}: {name} is no text in UTF-8") from None
+        raise ConfigurationError(f"{option}: {name} is not a text in UTF-8") from None

@@ -247,7 +247,7 @@ def read_headers(raw: bytes, name: str) -> Pairs:
         header, colon, value = words.partition(":")
         if not colon:
             raise ConfigurationError(
-                f"{name}, line {number} of the text is no `Name: value`: {_printable(words)!r:.80}"
+                f"{name}, line {number} of the text is not a `Name: value`: {_printable(words)!r:.80}"
             )
         found.append((header.strip(), value.strip()))
     if not found:
@@ -259,7 +259,7 @@ def _headers_of_json(text: str, name: str) -> Pairs:
     try:
         fields: Mapping[str, Any] = json.loads(text)
     except (ValueError, RecursionError):
-        raise ConfigurationError(f"{name} begins like a JSON object and is none") from None
+        raise ConfigurationError(f"{name} begins like a JSON object and is not one") from None
     return [
         (header, str(value))
         for header, content in fields.items()
@@ -281,7 +281,7 @@ def _secret(file: Path | None) -> str:
         try:
             secret = _read(file).decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError:
-            raise ConfigurationError(f"the secret in {file} is no text") from None
+            raise ConfigurationError(f"the secret in {file} is not a text") from None
     if not secret:
         where = SECRET if file is None else str(file)
         raise ConfigurationError(f"no secret in {where}: set {SECRET}, or name a file that holds it with --secret-file")

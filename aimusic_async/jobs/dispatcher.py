@@ -224,16 +224,18 @@ class Dispatcher:
 
     def happen(self, work: Work, event: on.Event) -> None:
         """Let an event happen to a job, and carry out what follows. The listeners hear of it when all is done."""
+        now, said = self._clock.now(), list[Event]()
         try:
-            effects = advance(work, event, self._clock.now())
+            effects = advance(work, event, now)
         except Exception as error:  # noqa: BLE001 - a mistake of ours must not take the other jobs along
             effects = self._broken(work, error)
-        said: list[Event] = []
-        for effect in effects:
-            try:
-                self._carry_out(work, effect, said)
-            except Exception as error:  # noqa: BLE001 - as above
-                self._clock.loop.call_soon(self.broke, work, error)
+        try:
+            for effect in effects:
+                self._carry_out(work, effect, now, said)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._clock.loop.call_soon(self.broke, work, error)
+            if work.done:
+                self._end(work)
         if work.state is not JobState.SENDING:
             self._spending.release(work)
         for each in said:
@@ -253,8 +255,7 @@ class Dispatcher:
         logger.error("%s broke", work.key, exc_info=error)
         self.happen(work, on.Broke(_broken(work, error)))
 
-    def _carry_out(self, work: Work, effect: Effect, said: list[Event]) -> None:
-        now = self._clock.now()
+    def _carry_out(self, work: Work, effect: Effect, now: float, said: list[Event]) -> None:
         match effect:
             case Do():
                 self._do(work, effect, now, said)
@@ -263,7 +264,7 @@ class Dispatcher:
                 answered = partial(self._stored, work, step) if isinstance(step, Enter | Begin) else None
                 self._link.queue.append(step, answered)
             case on.Queue(delay=seconds):
-                self._spending.queue(work, seconds)
+                self._spending.queue(work, seconds, now)
             case on.Watch(age=age, exact=exact):
                 self._watch(work, age, now, exact=exact)
             case on.PollAt(moment=moment):
@@ -319,7 +320,8 @@ class Dispatcher:
         self._works.pop(work.job, None)
         try:
             self._schedule.drop(work)
-            self._roster.leave(work)
+            if work.id is not None:
+                self._roster.leave(work)
             if work.timer is not None:
                 work.timer.cancel()
             if self._inbox is not None:
@@ -327,7 +329,7 @@ class Dispatcher:
             if self._link is not None:
                 self._link.finished += work.state is JobState.SUCCEEDED
         finally:
-            work.wake(*Moment)
+            work.wake(Moment.ENDED)
         watcher, work.watcher = work.watcher, None
         if watcher is not None:
             watcher(work.job)

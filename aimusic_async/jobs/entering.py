@@ -19,9 +19,11 @@ _REMEMBERED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.UNKNOWN})
 
 def submitted(work: Work, record: JobRecord | None, now: float) -> list[Effect]:
     """Queue or watch it; with a journal, ask that first."""
+    if work.id is None and work.task_id is None:
+        return [Queue()]
     work.watched_since = now
     if work.id is None:
-        return [Queue()] if work.task_id is None else [Do.START_TIMER, Do.KNOWN, Watch(None)]
+        return [Do.START_TIMER, Do.KNOWN, Watch(None)]
     if record is None:
         return [Put(steps.Enter(work.new_record(), work.order.resend))]
     work.id = record.id

@@ -170,7 +170,7 @@ class Job(Generic[R]):
     async def _wait_for(self, moment: Moment) -> None:
         # One future a waiter, so that cancelling one leaves the others alone; most queued jobs have none.
         waiter = asyncio.get_running_loop().create_future()
-        self._work.waiters = [*(self._work.waiters or ()), (moment, waiter)]
+        self._work.waiters = [*self._work.waiters, (moment, waiter)]
         await waiter
 
 

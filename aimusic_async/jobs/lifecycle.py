@@ -49,8 +49,7 @@ _OF_THE_ACCOUNT = (AuthenticationError, InsufficientCredits, SubscriptionRequire
 def advance(work: Work, event: on.Event, now: float) -> list[Effect]:
     """Let an event happen to a work; return what is to be done, in order. `now`: seconds of the service."""
     effects = _late(work, event) if work.done else _happen(work, event, now)
-    committed = work.committed
-    if committed != work.counted:
+    if work.order.budgets and (committed := work.committed) != work.counted:
         for budget in work.order.budgets:
             budget.committed += committed - work.counted
         work.counted = committed

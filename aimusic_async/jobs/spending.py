@@ -122,12 +122,12 @@ class Spending:
 
     # --- from the token to the request -------------------------------------------------------------------------------
 
-    def queue(self, work: Work, delay: float | None) -> None:
+    def queue(self, work: Work, delay: float | None, now: float) -> None:
         """Let a job wait for a token; with a `delay` before all others of its kind, once so many seconds have passed.
 
         A direct call leaves at once while there is nothing to weigh it against: the loop need not be woken for it.
         """
-        kind, now = Kind.CALL if work.order.direct else Kind.SUBMIT, self._clock.now()
+        kind = Kind.CALL if work.order.direct else Kind.SUBMIT
         if delay is not None:
             self._schedule.again(work, kind, not_before=now + delay)
         elif kind is Kind.CALL and not self._schedule and (token := self._lane.token_now()) is not None:

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, Generic, Self, TypeVar, cast, overload
 
 import attrs
 
@@ -18,6 +18,8 @@ from ..errors import JobInfo, JournalError, MusicError, SubmissionUnknown
 from ..events import JobState
 from ..journal.budget import Budget
 from ..journal.record import OPEN, JobRecord, as_text, group_scope, record_id
+
+T = TypeVar("T")
 
 
 @attrs.frozen
@@ -50,10 +52,10 @@ class Order:
     """The budget of its named group, which every process shares."""
     group: str = ""
     """Its group's name in the journal."""
-    deadline: float = math.inf
-    """When its group's time is over, on the service's clock."""
     resend: Collection[JobState] = ()
     """States in the journal from which it is sent again."""
+    deadline: float = math.inf
+    """When its group's time is over, on the service's clock."""
 
 
 class Where(Enum):
@@ -74,28 +76,46 @@ class Moment(Enum):
     ENDED = "ended"
 
 
-@attrs.define(eq=False, kw_only=True)
+class Later(Generic[T]):
+    """A field of a work that takes room only once it is set: thousands of jobs wait, and few are under way."""
+
+    def __init__(self, default: T) -> None:
+        self._default = default
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, work: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, work: Work, owner: type) -> T: ...
+    def __get__(self, work: Work | None, owner: type) -> T | Self:
+        """Return what was set, else the default."""
+        if work is None:
+            return self
+        more = work.more
+        return self._default if more is None else cast("T", more.get(self._name, self._default))
+
+    def __set__(self, work: Work, value: T) -> None:
+        if work.more is not None:
+            work.more[self._name] = value
+        elif value is not self._default:
+            work.more = {self._name: value}
+
+
+@attrs.define(eq=False, weakref_slot=False)
 class Work:
     """One job in this process. Its handle reads it; only `advance` writes it."""
 
     rules: Rules
-    operation: type[Request[Any]]
     key: str
+    order: Order
     request: Request[Any] | None = None
-    task_id: str | None = None
-    timeout: float | None = None
-    order: Order = Order()
+    watcher: Callable[[Any], None] | None = None
+    """Called with the handle when it has ended."""
     job: JobInfo = attrs.field(init=False)
     """The handle, which errors carry."""
     state: JobState = JobState.QUEUED
-    credits: int = 0
-    clips: tuple[Clip, ...] = ()
-    raw: Any = None
-    streaming_url: str | None = None
-    result: Any = None
-    error: MusicError | None = None
-    answer: str | None = None
-    """The answer of an earlier run, until somebody asks for it."""
     # In the journal.
     id: str | None = None
     """Its record's; None when nothing of it is written down."""
@@ -103,56 +123,95 @@ class Work:
     recorded: bool = False
     attempt: int = 0
     """Number of its latest attempt."""
-    attempting: bool = False
+    more: dict[str, Any] | None = None
+    """What is set of the fields below."""
+
+    attached = Later[type[Request[Any]] | None](None)
+    """Of what operation it is, when its request is not known."""
+    timeout = Later[float | None](None)
+    task_id = Later[str | None](None)
+    credits = Later(0)
+    clips = Later[tuple[Clip, ...]](())
+    raw = Later[Any](None)
+    streaming_url = Later[str | None](None)
+    result = Later[Any](None)
+    error = Later[MusicError | None](None)
+    answer = Later[str | None](None)
+    """The answer of an earlier run, until somebody asks for it."""
+    attempting = Later[bool](default=False)
     """Whether the journal may have it that this attempt is about to leave, or has left."""
-    begun: float | None = None
+    begun = Later[float | None](None)
     """Since when the journal surely has it: only then may the attempt leave."""
-    former: frozenset[str] = frozenset()
+    former = Later[frozenset[str]](frozenset())
     """Tasks of other attempts."""
-    # Under way.
-    in_flight: bool = False
+    in_flight = Later[bool](default=False)
     """Whether its submit or call is being sent."""
-    departed: bool = False
-    """Whether that has left, as far as anybody can tell."""
-    sent_here: bool = False
-    counted: int = 0
+    departed = Later[bool](default=False)
+    """Whether that has left, as far as anybody knows."""
+    sent_here = Later[bool](default=False)
+    counted = Later(0)
     """Credits that it has committed out of its budgets."""
-    hooked: bool = False
+    hooked = Later[bool](default=False)
     """Whether a webhook will report its end."""
-    ending: MusicError | None = None
+    ending = Later[MusicError | None](None)
     """It was given up in mid-POST: it ends with this as soon as the POST is over."""
-    released: bool = False
+    released = Later[bool](default=False)
     """It was given up with its group or session: another run may go on with it."""
-    awaiting: SubmissionUnknown | None = None
-    """The answer to its POST was lost, and a webhook may still tell what became of it."""
-    tries: int = 0
+    awaiting = Later[SubmissionUnknown | None](None)
+    """The answer to its POST was lost, and a webhook may still report what became of it."""
+    tries = Later(0)
     """Failures in a row."""
-    trouble: MusicError | None = None
+    trouble = Later[MusicError | None](None)
     """What went wrong last, and is tried again."""
-    asked_since: float | None = None
+    asked_since = Later[float | None](None)
     """When the first answer came to what has to be asked again until it is ready."""
-    watched_since: float = 0.0
+    watched_since = Later(0.0)
     # Of the event loop's; the dispatcher's alone.
-    waiters: Sequence[tuple[Moment, asyncio.Future[None]]] | None = None
-    timer: asyncio.TimerHandle | None = None
-    watcher: Callable[[Any], None] | None = None
-    """Called with the handle when it has ended."""
+    waiters = Later[Sequence[tuple[Moment, asyncio.Future[None]]]](())
+    timer = Later[asyncio.TimerHandle | None](None)
 
-    def wake(self, *moments: Moment) -> None:
-        """Wake who waits for one of these."""
-        waiting, self.waiters = self.waiters or (), None
-        for moment, waiter in waiting:
-            if moment not in moments:
-                self.waiters = [*(self.waiters or ()), (moment, waiter)]
-            elif not waiter.done():
+    @classmethod
+    def of(
+        cls,
+        rules: Rules,
+        operation: type[Request[Any]],
+        key: str,
+        order: Order,
+        *,
+        request: Request[Any] | None = None,
+        task_id: str | None = None,
+        timeout: float | None = None,
+        watcher: Callable[[Any], None] | None = None,
+    ) -> Work:
+        """Make a work of a request, or of a task that the service has already."""
+        work = cls(rules, key, order, request, watcher)
+        if request is None:
+            work.attached = operation
+        if timeout is not None:
+            work.timeout = timeout
+        if task_id is not None:
+            work.task_id, work.state = task_id, JobState.SUBMITTED
+        if rules.journalled and operation.endpoint.method == "POST":
+            work.id, work.where = record_id(rules.account, order.group, key), Where.ENTERING
+        return work
+
+    @property
+    def operation(self) -> type[Request[Any]]:
+        """The request class."""
+        if self.request is not None:
+            return type(self.request)
+        assert self.attached is not None
+        return self.attached
+
+    def wake(self, moment: Moment) -> None:
+        """Wake who waits for this; at the end everybody."""
+        if not (waiting := self.waiters):
+            return
+        due = [one for one in waiting if moment is Moment.ENDED or one[0] is moment]
+        self.waiters = [one for one in waiting if one not in due]
+        for _, waiter in due:
+            if not waiter.done():
                 waiter.set_result(None)
-
-    def __attrs_post_init__(self) -> None:
-        if self.task_id is not None:
-            self.state = JobState.SUBMITTED
-        if self.rules.journalled and self.operation.endpoint.method == "POST":
-            self.id = record_id(self.rules.account, self.order.group, self.key)
-            self.where = Where.ENTERING
 
     @property
     def done(self) -> bool:

@@ -187,7 +187,7 @@ class Tables:
     ) -> list[JobRecord]:
         """Return records."""
         given = {
-            "account = ?": account,
+            "account = ?" if after is None else "+account = ?": account,  # with a plus its indexes are not taken
             '"group" = ?': group,
             '"key" = ?': key,
             "task_id = ?": task_id,
@@ -243,11 +243,13 @@ class Tables:
 
     def prune(self, account: str, older_than: float) -> int:
         """Remove records."""
-        self._hold_sequence()
-        return self._db.execute(
-            f"DELETE FROM records WHERE account = ? AND state IN ({', '.join('?' * len(ENDED))}) AND updated < ?",  # noqa: S608 - only question marks
-            (account, *ENDED, self._now - older_than),
-        ).rowcount
+        self.latest()  # asks while they are there
+        marks = ", ".join("?" * len(ENDED))
+        sql = f"DELETE FROM records WHERE account = ? AND state IN ({marks}) AND updated < ?"  # noqa: S608 - as above
+        removed = self._db.execute(sql, (account, *ENDED, self._now - older_than)).rowcount
+        if removed:
+            self._hold_sequence()
+        return removed
 
     def ledgers(self, account: str) -> dict[str, Ledger]:
         """Return the ledgers."""

@@ -255,6 +255,12 @@ class Settled:
         return record
 
 
+def _is_presumed(record: JobRecord) -> bool:
+    """Whether a task that is heard of now was charged already, when its attempt was followed by another."""
+    # An attempt in flight or of unknown outcome is not: its own task is charged as soon as it is heard of.
+    return record.presumed > 0 and record.state not in _SENT
+
+
 @attrs.frozen
 class Accepted:
     """The service has the job, under a task id; also when its outcome was unknown before.
@@ -275,7 +281,7 @@ class Accepted:
         latest = self.owner is not None and _is_attempt(record, self.owner, self.attempt)
         if record.state in _FINAL or (record.task_id is not None and not latest):
             return attrs.evolve(record, former=_with(record.former, self.task_id), updated=moment.now)
-        presumed = record.presumed > 0 and record.state in (JobState.QUEUED, JobState.CANCELLED)
+        presumed = _is_presumed(record)
         return attrs.evolve(
             record,
             state=JobState.SUBMITTED,
@@ -308,7 +314,8 @@ class Finished:
             return record
         if self.task_id is not None and self.task_id in record.former_ids:
             return record
-        paid = record.credits + record.cost * (record.task_id is None)
+        presumed = record.task_id is None and _is_presumed(record)
+        paid = record.credits + record.cost * (record.task_id is None and not presumed)
         if self.error is not None and self.refunded is not False:
             paid -= record.cost  # a task that failed is refunded, whether the service says so or not
         return attrs.evolve(
@@ -318,6 +325,7 @@ class Finished:
             task_id=record.task_id or self.task_id,
             answer=self.answer,
             credits=paid,
+            presumed=record.presumed - presumed,
             error=self.error,
             refunded=self.refunded,
             updated=moment.now,

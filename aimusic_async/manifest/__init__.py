@@ -1,4 +1,4 @@
-"""Many requests in one file: JSONL, CSV, YAML or TOML becomes rows, or a list of all that is wrong with it. Pure."""
+"""Many requests in one file: reads JSONL, CSV, YAML or TOML into rows, or a list of all its faults. Pure."""
 
 from .faults import Fault as Fault
 from .faults import ManifestError as ManifestError

@@ -1,4 +1,4 @@
-"""What is wrong with a manifest: where, which field, which rule, which value; all of it, not the first only."""
+"""The faults of a manifest: where, which field, which rule, which value; all of them, not only the first."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import attrs
 from ..errors import ConfigurationError
 
 _LONGEST_NUMBER = 1024
-"""Bits. Python refuses to write down much longer ones."""
+"""Bits. Python refuses to print much longer numbers."""
 
 
 @attrs.frozen(kw_only=True)
 class Place:
-    """Where something stands in a manifest."""
+    """A place in a manifest."""
 
     file: str
     line: int | None = None
     row: int | None = None
-    """Which row it is, counted from 1: told where no line is known."""
+    """The number of the row, counted from 1; given where no line is known."""
 
     def __str__(self) -> str:
         """`songs.jsonl:3`, as editors and terminals understand it."""
@@ -30,7 +30,7 @@ class Place:
 
 @attrs.frozen
 class Fault:
-    """One thing that is wrong; as text it is `file:line: field: what, with the limit; got value`."""
+    """One fault; as text it is `file:line: field: what, with the limit; got value`."""
 
     place: Place
     field: str | None
@@ -38,21 +38,21 @@ class Fault:
 
     def __str__(self) -> str:
         """One line for a terminal."""
-        told = f"{self.place}: {f'{plain(self.field)}: ' if self.field is not None else ''}{self.what}"
-        return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in told)
+        text = f"{self.place}: {f'{plain(self.field)}: ' if self.field is not None else ''}{self.what}"
+        return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 class ManifestError(ConfigurationError):
     """The manifest has faults; nothing was sent. `faults` are all of them, in the order of the file."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        """Keep the faults; as text it is one line for each."""
+        """Keep the faults; as text, one line for each."""
         self.faults: tuple[Fault, ...] = tuple(faults)
         super().__init__("\n".join(map(str, faults)))
 
 
 def plain(name: str) -> str:
-    """Show somebody else's word on one line of a terminal: as it is when that is harmless, else quoted and cut."""
+    """Show untrusted text on one line of a terminal: as it is when that is harmless, else quoted and cut."""
     if name and name.isprintable() and not name.isspace() and len(name) <= 60:
         return name
     return shown(name)
@@ -60,8 +60,8 @@ def plain(name: str) -> str:
 
 def shown(value: object) -> str:
     """Show a value short enough for one line, with its length when it was cut."""
-    if told := unusable(value):
-        return f"something that {told}"
+    if problem := unusable(value):
+        return f"something that {problem}"
     text = repr(value)
     if len(text) <= 60:
         return text
@@ -77,7 +77,7 @@ def _encodable(text: str) -> bool:
 
 
 def unusable(value: object, *, depth: int = 20) -> str | None:
-    """Return why a value (lists and tables included) cannot be sent or written down, None when it can be."""
+    """Return why a value (lists and tables included) cannot be sent or recorded, None when it can be."""
     if isinstance(value, str):
         return None if _encodable(value) else "holds half a character (a surrogate without its other half)"
     if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
@@ -87,4 +87,4 @@ def unusable(value: object, *, depth: int = 20) -> str | None:
     if depth == 0:
         return "is nested too deeply"
     inner = [*value, *value.values()] if isinstance(value, dict) else value
-    return next((told for one in inner if (told := unusable(one, depth=depth - 1))), None)
+    return next((problem for one in inner if (problem := unusable(one, depth=depth - 1))), None)

@@ -1,4 +1,4 @@
-"""A manifest, from a file: read, understood, and checked as a whole before anything is sent."""
+"""Reads a manifest from a file, and checks it as a whole before anything is sent."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _AS_A_WHOLE = (read_yaml, read_toml)
 
 @attrs.frozen
 class Manifest:
-    """The rows of one file, each of them right by itself and with the others; made by `read_manifest`."""
+    """The rows of one file, each valid by itself and with the others; made by `read_manifest`."""
 
     file: str
     rows: tuple[Row, ...]
@@ -50,15 +50,15 @@ class Manifest:
 
     @property
     def name(self) -> str:
-        """The file's name without its end: the group's name in a journal."""
+        """The file's name without its suffix: the group's name in a journal."""
         return PurePath(self.file).stem
 
 
 def read_manifest(path: str | os.PathLike[str]) -> Manifest:
-    """Read a manifest in JSONL, CSV, YAML or TOML, as the end of its name says, and check all of it.
+    """Read a manifest in JSONL, CSV, YAML or TOML, as its suffix says, and check all of it.
 
-    Raises `ManifestError` with everything that is wrong in it, `ConfigurationError` when it cannot be read. It reads
-    the file in the calling thread, a thousand rows in some 50 ms: in a busy loop use `asyncio.to_thread`.
+    Raises `ManifestError` with all its faults, `ConfigurationError` when it cannot be read. It reads the file in the
+    calling thread, a thousand rows in some 50 ms: in a busy loop use `asyncio.to_thread`.
     """
     file = Path(path)
     try:
@@ -70,15 +70,15 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
 
 
 def parse_manifest(data: bytes, file: str) -> Manifest:
-    """Make a manifest of a file's bytes; its name `file` says which format it has.
+    """Parse the bytes of a manifest; the suffix of `file` says which format it has.
 
-    Raises `ManifestError` with everything that is wrong in it.
+    Raises `ManifestError` with all its faults.
     """
     found = Reading(file)
     reader = FORMATS.get(PurePath(file).suffix.lower())
     most = MOST_BYTES_AT_ONCE if reader in _AS_A_WHOLE else MOST_BYTES
     if reader is None:
-        found.fault(f"the end of its name must tell the format: one of {', '.join(FORMATS)}")
+        found.fault(f"the suffix of its name must be one of {', '.join(FORMATS)}")
     elif len(data) > most:
         more = ", or write it as JSONL" if most < MOST_BYTES else ""
         found.fault(f"is larger than {most // 1_000_000} MB; split it{more}")
@@ -97,7 +97,7 @@ def parse_manifest(data: bytes, file: str) -> Manifest:
 
 
 def _with_keys(rows: Sequence[Row], faults: list[Fault]) -> list[Row]:
-    """Name the rows that have no key after what they ask for, as a group does; note keys that are there twice."""
+    """Derive the keys of rows without one from their requests, as a group does; note duplicate keys."""
     contents: Counter[str] = Counter()
     places: dict[str, Place] = {}
     named: list[Row] = []
@@ -119,7 +119,7 @@ def _with_keys(rows: Sequence[Row], faults: list[Fault]) -> list[Row]:
 
 
 def _check_references(rows: Sequence[Row], named: set[str], faults: list[Fault]) -> None:
-    """Note references to rows that are not there, to what their results cannot have, and those that go in a circle.
+    """Note references to missing rows, to what their results cannot hold, and those that form a circle.
 
     `named`: the keys of all rows, also of those with faults of their own.
     """
@@ -129,8 +129,8 @@ def _check_references(rows: Sequence[Row], named: set[str], faults: list[Fault])
             source = by_key.get(reference.key)
             if source is None and reference.key not in named:
                 faults.append(_fault(row, field, f"there is no row with the key {plain(reference.key)}", reference))
-            elif source is not None and (told := reference.broken(source.operation.result_type())):
-                faults.append(_fault(row, field, f"{source.operation.operation}: {told}", reference))
+            elif source is not None and (problem := reference.broken(source.operation.result_type())):
+                faults.append(_fault(row, field, f"{source.operation.operation}: {problem}", reference))
     for circle in _circles(by_key):
         first = by_key[circle[0]]
         field, reference = next(pair for pair in first.references if pair[1].key == circle[1])
@@ -143,7 +143,7 @@ def _fault(row: Row, field: str, what: str, reference: Reference) -> Fault:
 
 
 def _circles(rows: Mapping[str, Row]) -> Iterator[list[str]]:
-    """Yield circles of keys, the first one again at the end; at least one of every knot of them."""
+    """Yield circles of keys, each with its first key again at the end; at least one of every knot of circles."""
     left = dict(rows)
     for key in in_order(rows):
         del left[key]
@@ -153,7 +153,7 @@ def _circles(rows: Mapping[str, Row]) -> Iterator[list[str]]:
         key = start
         while key not in seen and key not in path:
             path[key] = len(path)
-            key = next(source for source in left[key].sources if source in left)  # else it were not left
+            key = next(source for source in left[key].sources if source in left)  # else it came in order
         if key in path:
             circle = list(itertools.islice(path, path[key], None))
             first = min(range(len(circle)), key=lambda place: _rank(rows, circle[place]))
@@ -175,11 +175,11 @@ def in_order(rows: Mapping[str, Row]) -> Iterator[str]:
             after.setdefault(source, []).append(key)
     ready = [key for key, count in waiting.items() if not count]
     while ready:
-        following: list[str] = []
+        upcoming: list[str] = []
         for key in ready:
             yield key
             for other in after.get(key, ()):
                 waiting[other] -= 1
                 if not waiting[other]:
-                    following.append(other)
-        ready = following
+                    upcoming.append(other)
+        ready = upcoming

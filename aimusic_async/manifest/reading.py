@@ -1,4 +1,4 @@
-"""A manifest's bytes become raw rows with the lines where they stand. Pure: JSONL, CSV and TOML; YAML is beside it."""
+"""Parses a manifest's bytes into raw rows with their lines. Pure: JSONL, CSV and TOML; YAML has its own module."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from .faults import Fault, Place, plain
 MOST_ROWS = 100_000
 MOST_BYTES = 100_000_000
 MOST_BYTES_AT_ONCE = 10_000_000
-"""Of the formats that are understood only as a whole: YAML and TOML."""
+"""For formats that can be parsed only as a whole: YAML and TOML."""
 
 _BYTE_ORDER_MARKS = {
-    codecs.BOM_UTF32_LE: "UTF-32",  # before UTF-16, whose mark it begins with
+    codecs.BOM_UTF32_LE: "UTF-32",  # before UTF-16, whose mark is its beginning
     codecs.BOM_UTF32_BE: "UTF-32",
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
@@ -38,19 +38,19 @@ class RawRow:
     place: Place
     fields: dict[str, Any]
     lines: Mapping[str, int] = attrs.field(factory=dict)
-    """Where each field stands, where that is known better than from the row."""
+    """The line of each field, if known."""
     typed: bool = True
-    """Whether the values have types; those of CSV are texts."""
+    """Whether the values have types; those of CSV are all texts."""
 
     def place_of(self, field: str | None) -> Place:
-        """Return where a field stands."""
+        """Return the place of a field."""
         line = self.lines.get(field) if field is not None else None
         return self.place if line is None else attrs.evolve(self.place, line=line)
 
 
 @attrs.define
 class Reading:
-    """What came of reading a file: rows, and what is wrong."""
+    """The outcome of reading a file: rows and faults."""
 
     file: str
     rows: list[RawRow] = attrs.field(factory=list)
@@ -77,14 +77,14 @@ class Reading:
 
 
 class Reader(Protocol):
-    """Understands one format; called with all of a file's bytes, it fills in what it finds."""
+    """Reads one format: called with all of a file's bytes, it notes rows and faults in `found`."""
 
     def __call__(self, data: bytes, found: Reading) -> None:
         """Read."""
 
 
 def decoded(data: bytes, found: Reading, line: int = 1) -> str | None:
-    """Return bytes as text, None when they are none: a fault says where. `line` is that of the first byte."""
+    """Decode bytes; return None and note a fault when they are not UTF-8. `line` is that of the first byte."""
     try:
         return data.decode()
     except UnicodeDecodeError as error:
@@ -105,7 +105,7 @@ def without_mark(data: bytes, found: Reading) -> bytes | None:
 
 
 def read_jsonl(data: bytes, found: Reading) -> None:
-    """One JSON object a line; empty lines are left out."""
+    """Read one JSON object per line; empty lines are skipped."""
     start, line = 0, 0
     while start < len(data):
         end = data.find(b"\n", start)
@@ -126,36 +126,36 @@ def _read_object(text: str, line: int, found: Reading) -> None:
                 found.fault(f"stands {count} times in one object", line, field=name)
         return dict(pairs)
 
-    value, told = parsed_json(text, table)
-    if told:
-        found.fault(told, line)
+    value, problem = parsed_json(text, table)
+    if problem:
+        found.fault(problem, line)
     else:
         found.row(value, line)
 
 
 def parsed_json(text: str, table: Callable[[list[tuple[str, Any]]], dict[str, Any]] = dict) -> tuple[Any, str]:
-    """Return what a JSON text says, and what is wrong with it: one of the two."""
+    """Return the value of a JSON text, or what is wrong with the text."""
     try:
         return json.loads(text, object_pairs_hook=table, parse_constant=_no_number), ""
     except json.JSONDecodeError as error:
-        return None, f"is no JSON: {error.msg} at column {error.pos + 1}"
-    except ValueError as error:  # a number that is none, or too long for Python
-        return None, f"is no JSON that can be used: {str(error).partition(';')[0]}"
+        return None, f"is not JSON: {error.msg} at column {error.pos + 1}"
+    except ValueError as error:  # NaN or the like, or a number too long for Python
+        return None, f"is not JSON that can be used: {str(error).partition(';')[0]}"
     except RecursionError:
         return None, "is nested too deeply"
 
 
 def _no_number(word: str) -> None:
-    raise ValueError(f"{word} is no number")
+    raise ValueError(f"{word} is not a number")
 
 
 # --- CSV -------------------------------------------------------------------------------------------------------------
 
 
 def read_csv(data: bytes, found: Reading) -> None:
-    """A line of field names, then one row a line; quoted cells may go over several. An empty cell is not given.
+    """Read a line of field names, then one row per line; quoted cells may span several. An empty cell is no value.
 
-    Cells are set apart by comma, semicolon or tab, whichever the first line has most of.
+    The separator is comma, semicolon or tab, whichever is most frequent in the first line.
     """
     text = decoded(data, found)
     if text is None:
@@ -181,7 +181,7 @@ def read_csv(data: bytes, found: Reading) -> None:
                 found.rows.append(RawRow(Place(file=found.file, line=line), fields, typed=False))
             line = reader.line_num + 1
     except csv.Error as error:
-        found.fault(f"is no CSV: {error}; what follows was not read", line)
+        found.fault(f"is not CSV: {error}; the rest was not read", line)
 
 
 def _names_fit(names: list[str], line: int, found: Reading) -> bool:
@@ -197,22 +197,22 @@ def _names_fit(names: list[str], line: int, found: Reading) -> bool:
 
 
 def read_toml(data: bytes, found: Reading) -> None:
-    """One `[[row]]` table a row."""
+    """Read one `[[row]]` table per row."""
     text = decoded(data, found)
     if text is None:
         return
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        told = _TOML_LINE.search(str(error))
-        line = int(told[1]) if told and told[1] else text.count("\n") + 1
-        found.fault(f"is no TOML: {_TOML_LINE.sub('', str(error))}", line)
+        match = _TOML_LINE.search(str(error))
+        line = int(match[1]) if match and match[1] else text.count("\n") + 1
+        found.fault(f"is not TOML: {_TOML_LINE.sub('', str(error))}", line)
         return
     except RecursionError:
         found.fault("is nested too deeply")
         return
     except ValueError as error:  # a number too long for Python, a day that no calendar has
-        found.fault(f"is no TOML that can be used: {str(error).partition(';')[0]}")
+        found.fault(f"is not TOML that can be used: {str(error).partition(';')[0]}")
         return
     rows = document.pop("row", [])
     for name in document:
@@ -220,7 +220,7 @@ def read_toml(data: bytes, found: Reading) -> None:
     if not isinstance(rows, list):
         found.fault("each row is a table of its own: [[row]], with two brackets", field="row")
         return
-    # Lines are told only where the headers surely are the rows': one may stand inside a text, rows may be inline.
+    # Lines are known only if the headers surely are the rows': one may be inside a text, rows may be inline.
     lines: list[int | None] = [
         number for number, words in enumerate(text.split("\n"), 1) if _TOML_ROW.match(words) is not None
     ]

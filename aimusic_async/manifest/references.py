@@ -1,8 +1,8 @@
-"""`$track-01.clip`: what a row takes from another row's result. Pure; checked by types before anything is sent.
+"""References such as `$track-01.clip`: what a row takes from another row's result. Pure; types are checked beforehand.
 
-`$key.clip` is the id of a song's first clip, `$key.clip[1]` of its second; `$key.part.Vocals` of that part of stems.
-Apart from that it is a way through the result: `$key.clips[0].audio_url`, `$key.persona_id`, `$key.results[0].lyrics`.
-A key with anything but letters, digits, - and _ stands in braces: `${track 1}.clip`. What comes of it is a text.
+`$key.clip` is the id of a song's first clip, `$key.clip[1]` of its second, `$key.part.Vocals` of that part of stems.
+Anything else is a path through the result: `$key.clips[0].audio_url`, `$key.persona_id`, `$key.results[0].lyrics`.
+A key with other characters than letters, digits, - and _ needs braces: `${track 1}.clip`. The value is a text.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _STEP = re.compile(r"(?:^|\.)([A-Za-z_]\w*)|\[(\d{1,4})\]")
 
 
 class NothingThere(MusicError):
-    """The result has not what a reference asks for."""
+    """The result lacks what a reference asks for."""
 
 
 @attrs.frozen
@@ -37,15 +37,15 @@ class Reference:
     """As it is written in the manifest."""
     key: str
     steps: tuple[str | int, ...]
-    """The way through the result: names of fields, and places in lists counted from 0."""
+    """The path through the result: names of fields, and places in lists counted from 0."""
 
     def broken(self, result: type) -> str | None:
-        """Return why this cannot be had of a result of that class, in words; None when it can."""
+        """Return why a result of that class cannot hold this; None when it can."""
         kind: Any = result
         for step in self._way(result):
             if isinstance(step, int):
                 if get_origin(kind) is not tuple:
-                    return f"{self._name(kind)} is no list, [{step}] makes no sense"
+                    return f"{self._name(kind)} is not a list, [{step}] makes no sense"
                 kind = get_args(kind)[0]
             elif kind is Stems and step == "part":
                 return None if len(self.steps) > 1 else "say which part: .part.Vocals"
@@ -61,7 +61,7 @@ class Reference:
         return f"gives {self._name(kind)} and not a text"
 
     def value(self, result: object) -> str:
-        """Return what it is in a result. Raises `NothingThere`."""
+        """Return its value in a result. Raises `NothingThere`."""
         found: Any = result
         way = self._way(type(result))
         for number, step in enumerate(way):
@@ -76,7 +76,7 @@ class Reference:
         if isinstance(found, Clip | UploadedClip):
             found = found.clip_id
         if not isinstance(found, str) or not found:
-            raise NothingThere(f"{self.text}: the result does not tell")
+            raise NothingThere(f"{self.text}: the result does not say")
         return found
 
     def _way(self, result: type) -> tuple[str | int, ...]:
@@ -113,7 +113,7 @@ class Reference:
 
 
 def read_reference(text: str) -> Reference | str | None:
-    """Return what a text refers to, the text that it stands for when it begins with `$$`, or None: it is neither."""
+    """Return the reference in a text, or the text that `$$…` stands for, or None when it is neither."""
     if text.startswith(SIGN * 2):
         return text[1:]
     whole = _WHOLE.fullmatch(text)
@@ -135,7 +135,7 @@ def read_reference(text: str) -> Reference | str | None:
 
 @cache
 def _fields(kind: type) -> Mapping[str, Any]:
-    """Return the fields of a result's class with their types, None taken off."""
+    """Return the fields of a result's class with their types, without None."""
     if not attrs.has(kind):
         return {}
     hints = get_type_hints(kind)

@@ -1,4 +1,4 @@
-"""A raw row becomes a request, or a list of all that is wrong with it. Everything derives from the request classes."""
+"""Turns a raw row into a request, or a list of all its faults. Everything derives from the request classes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from .references import SIGN, Reference, read_reference
 KEY = "key"
 _LONGEST_KEY = 200
 _STAND_IN = "https://example.invalid/1"
-"""Stands for what a reference will give, so that the rest of the row can be checked: an id as well as an address."""
+"""Takes the place of a reference's value, so that the rest of the row can be checked: valid as an id and an address."""
 _BETWEEN = "|"
-"""Between the entries of a list in a CSV cell."""
+"""Separates the entries of a list in a CSV cell."""
 _WHOLE_NUMBER = re.compile(r"[+-]?\d{1,300}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -34,13 +34,13 @@ class Row:
     """One request of a manifest."""
 
     key: str
-    """Its own name for itself, or one that follows from what it asks for."""
+    """The key in the file, or one that is derived from the request."""
     place: Place
     operation: type[Request[Any]]
     fields: Mapping[str, Any] = attrs.field(repr=False)
     """The fields with the references still in them."""
     references: tuple[tuple[str, Reference], ...] = ()
-    """What it takes from other rows, with the field for which it does."""
+    """What it takes from other rows, with the field for each."""
     request: Request[Any] | None = None
     """What to send; None while it waits for the results that it refers to."""
     named: bool = True
@@ -54,8 +54,7 @@ class Row:
     def filled(self, results: Mapping[str, Any]) -> Request[Any]:
         """Return the request, given the results of the rows that it refers to, by their keys.
 
-        Raises `NothingThere` for a result that has not what is asked for, `InvalidRequest` when what it has does not
-        fit.
+        Raises `NothingThere` for a result that lacks a value, `InvalidRequest` for a value that does not fit.
         """
         if self.request is not None:
             return self.request
@@ -64,9 +63,9 @@ class Row:
 
 
 def read_row(raw: RawRow, faults: list[Fault]) -> Row | None:
-    """Make a row; when anything is wrong with it, that goes into `faults` and None comes back.
+    """Return a row, or None after adding what is wrong with it to `faults`.
 
-    Without a key of its own its `key` is empty.
+    The `key` of a row without one is empty.
     """
     known = len(faults)
 
@@ -74,9 +73,9 @@ def read_row(raw: RawRow, faults: list[Fault]) -> Row | None:
         faults.append(Fault(raw.place_of(field), field, what))
 
     fields = {name: value for name, value in raw.fields.items() if value is not None}
-    odd = {name: told for name, value in fields.items() if (told := unusable(name) or unusable(value))}
-    for name, told in odd.items():
-        wrong(name, told)
+    odd = {name: problem for name, value in fields.items() if (problem := unusable(name) or unusable(value))}
+    for name, problem in odd.items():
+        wrong(name, problem)
     key, name = fields.pop(KEY, ""), fields.pop(OPERATION, None)
     key = "" if KEY in odd else _key(key, wrong)
     cls = operations().get(name) if isinstance(name, str) else None
@@ -93,13 +92,13 @@ def read_row(raw: RawRow, faults: list[Fault]) -> Row | None:
             continue
         spec = specs.get(field)
         if spec is None:
-            wrong(field, f"is no field of {cls.operation}{_meant(field, [*specs, KEY])}; got {shown(given)}")
+            wrong(field, f"is not a field of {cls.operation}{_meant(field, [*specs, KEY])}; got {shown(given)}")
             continue
         value = fields[field] = given if raw.typed else _typed(given, spec)
-        found, told = _references(value, spec)
+        found, problem = _references(value, spec)
         references += [(field, reference) for reference in found]
-        if told := told or _broken(value, spec):
-            wrong(field, f"{told}; got {'(secret)' if spec.secret else shown(value)}")
+        if why := problem or _broken(value, spec):
+            wrong(field, f"{why}; got {'(secret)' if spec.secret else shown(value)}")
     for field, spec in specs.items():
         if spec.required and field not in fields:
             wrong(field, f"is required by {cls.operation}")
@@ -152,11 +151,11 @@ def _references(value: object, spec: FieldSpec) -> tuple[list[Reference], str]:
         meant = read_reference(text)
         if meant is None:
             return found, (
-                "begins with $ and is no reference such as $track-01.clip (a text that begins with $ is written $$…)"
+                "begins with $ and is not a reference such as $track-01.clip (write $$… for a text that begins with $)"
             )
         if isinstance(meant, Reference):
             if spec.kind is not str and not (spec.kind is list and spec.entry is str):
-                return found, "cannot be taken from another row: it is no text"
+                return found, "cannot be taken from another row: it is not a text"
             found.append(meant)
     return found, ""
 
@@ -166,7 +165,7 @@ def _stand_in(_: str) -> str:
 
 
 def _replaced(value: Any, give: Callable[[str], str]) -> Any:
-    """Return a field's value with what references give in their places."""
+    """Return a field's value with its references replaced by their values."""
     if isinstance(value, list):
         return [_replaced(one, give) if isinstance(one, str) else one for one in value]
     if not isinstance(value, str) or not value.startswith(SIGN):
@@ -183,15 +182,15 @@ def _request(cls: type[Request[Any]], fields: Mapping[str, Any], give: Callable[
 def _broken(value: Any, spec: FieldSpec) -> str | None:
     value = _replaced(value, _stand_in)
     if spec.entry is not str:
-        return None if isinstance(value, list) else spec.broken(value)  # the entries are looked at when they are made
+        return None if isinstance(value, list) else spec.broken(value)  # its entries are checked when they are built
     return spec.broken(listed(value))
 
 
-# --- texts that have to become values --------------------------------------------------------------------------------
+# --- texts to values -------------------------------------------------------------------------------------------------
 
 
 def _typed(text: str, spec: FieldSpec) -> Any:
-    """Return what a cell says, by the field's type; the text itself when it says no such thing."""
+    """Return the value of a cell by the field's type; the text itself when it does not fit."""
     word = text.strip()
     if spec.kind is bool:
         return _WORDS.get(word.lower(), text)
@@ -201,7 +200,7 @@ def _typed(text: str, spec: FieldSpec) -> Any:
         return float(word) if spec.kind is float and _NUMBER.fullmatch(word) else text
     if spec.kind is list:
         if word.startswith("["):
-            entries, told = parsed_json(word)
-            return text if told else entries
+            entries, problem = parsed_json(word)
+            return text if problem else entries
         return [entry.strip() for entry in word.split(_BETWEEN)]
     return word if isinstance(spec.kind, tuple) else text

@@ -1,7 +1,7 @@
 """A manifest in YAML: rows with the line of every field. Needs PyYAML, the extra `cli`.
 
-It is read event by event instead of with a loader: so every field's line is known, a doubled field is seen, nothing but
-plain data can come of it, and neither deep nesting nor aliases of aliases take more than their share.
+Reads events instead of using a loader: so every field's line is known, a duplicate field is noticed, only plain data is
+built, and neither deep nesting nor aliases of aliases exhaust the memory.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from .reading import RawRow, Reading, decoded
 
 _DEEPEST = 20
 _LARGEST = 10_000
-"""Values in one row, with everything that its aliases stand for."""
+"""Values in one row, those of its aliases included."""
 _TAG = "tag:yaml.org,2002:"
 _NO_YAML = "YAML needs the extra `cli`: pip install 'aimusic-async[cli]'; JSONL needs nothing"
 
 
 class _Wrong(Exception):
-    """What is read makes no sense; told as a fault."""
+    """The document makes no sense; reported as a fault."""
 
     def __init__(self, what: str, line: int) -> None:
         self.what, self.line = what, line
 
 
 def read_yaml(data: bytes, found: Reading) -> None:
-    """A list of tables, one a row."""
+    """Read a list of tables, one per row."""
     try:
-        import yaml  # noqa: PLC0415 - only who has a manifest in YAML needs it
+        import yaml  # noqa: PLC0415 - only a manifest in YAML needs it
     except ModuleNotFoundError:
         found.fault(_NO_YAML)
         return
@@ -43,14 +43,14 @@ def read_yaml(data: bytes, found: Reading) -> None:
         found.fault(error.what, error.line)
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
-        told = getattr(error, "problem", None) or getattr(error, "reason", None) or "what stands there makes no sense"
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it makes no sense"
         position = getattr(error, "position", None)  # of a character that YAML forbids
         line = mark.line + 1 if mark is not None else text.count("\n", 0, position or 0) + 1
-        found.fault(f"is no YAML: {plain(str(told))}", line)
+        found.fault(f"is not YAML: {plain(str(problem))}", line)
 
 
 class _Composer:
-    """Makes values of YAML's events."""
+    """Builds values from YAML's events."""
 
     def __init__(self, yaml: Any, events: Iterator[Any], found: Reading) -> None:
         self._yaml = yaml
@@ -58,7 +58,7 @@ class _Composer:
         self._found = found
         self._maker = yaml.SafeLoader("")  # knows which plain words are numbers, and which
         self._anchors: dict[str, tuple[Any, int]] = {}
-        self._size = 0  # of the row that is read
+        self._size = 0  # of the current row
 
     def read(self) -> None:
         """Fill in the rows of the one document."""
@@ -125,7 +125,7 @@ class _Composer:
             if name == "<<" and not getattr(event, "style", "'"):  # unquoted
                 for more in value if isinstance(value, list) else [value]:
                     if not isinstance(more, dict):
-                        raise _Wrong("<< takes in tables, and this is none", _line(event))
+                        raise _Wrong("<< merges tables, and this is not one", _line(event))
                     merged = {**more, **merged}
                 continue
             if not isinstance(name, str):
@@ -147,7 +147,7 @@ class _Composer:
             "float": maker.construct_yaml_float,
             "bool": maker.construct_yaml_bool,
             "null": maker.construct_yaml_null,
-            # A day, `=` and `<<` have a meaning in YAML and none here: they are the texts that they look like.
+            # A date, `=` and `<<` have a meaning in YAML and none here: they are texts.
             "timestamp": maker.construct_yaml_str,
             "value": maker.construct_yaml_str,
             "merge": maker.construct_yaml_str,
@@ -158,7 +158,7 @@ class _Composer:
         try:
             return makers[kind](node)
         except (ValueError, KeyError, IndexError, OverflowError):
-            raise _Wrong(f"{plain(event.value)} is no {kind}", _line(event)) from None
+            raise _Wrong(f"{plain(event.value)} is not a valid {kind}", _line(event)) from None
 
     def _grow(self, size: int, event: Any) -> None:
         self._size += size

@@ -41,7 +41,7 @@ def plain(text):
     return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())
 
 
-def test_the_version_is_told():
+def test_the_version_is_shown():
     assert run("--version").output.strip() == f"aimusic-async {aimusic_async.__version__}"
 
 

@@ -105,11 +105,11 @@ def test_the_second_run_sends_nothing_and_says_so(written):
 def test_json_is_a_line_a_row(service, written):
     result = run("batch", written({**SONG, "key": "j1"}, {**TAGS, "key": "j2"}), "-y", "--json", "--format", "audio")
     assert result.exit_code == 0, result.output
-    told = {row["job"]: row for row in rows(result.stdout)}
-    assert told.keys() == {"j1", "j2"}
-    assert (told["j1"]["state"], told["j1"]["credits"], told["j1"]["line"]) == ("succeeded", 10, 1)
-    assert [Path(path).suffix for path in told["j1"]["files"]] == [".mp3", ".mp3"]
-    assert told["j2"]["result"]["upsampled_tags"]
+    shown = {row["job"]: row for row in rows(result.stdout)}
+    assert shown.keys() == {"j1", "j2"}
+    assert (shown["j1"]["state"], shown["j1"]["credits"], shown["j1"]["line"]) == ("succeeded", 10, 1)
+    assert [Path(path).suffix for path in shown["j1"]["files"]] == [".mp3", ".mp3"]
+    assert shown["j2"]["result"]["upsampled_tags"]
 
 
 def test_files_are_named_after_a_template(service, written):
@@ -147,30 +147,30 @@ def test_a_dry_run_shows_the_plan_and_sends_nothing_that_costs(service, written)
     assert lines[1].split() == ["sonic.create_music", "30", "×", "10", "=", "300", "credits"]
     assert lines[3].startswith("301 credits together; the account has ")
     assert "with a webhook 31 requests in " in lines[4]
-    (told,) = rows(run("batch", manifest, "--dry-run", "-o", "dry", "--json").stdout)
-    assert (told["jobs"], told["credits"], told["missing"], told["rows"]["new"]) == (31, 301, 0, 31)
-    assert told["with_webhook"]["requests"] == 31 < told["polled"]["requests"]
+    (shown,) = rows(run("batch", manifest, "--dry-run", "-o", "dry", "--json").stdout)
+    assert (shown["jobs"], shown["credits"], shown["missing"], shown["rows"]["new"]) == (31, 301, 0, 31)
+    assert shown["with_webhook"]["requests"] == 31 < shown["polled"]["requests"]
     assert len(service.books.taken()) == taken
 
 
-def test_too_few_credits_are_told_with_the_difference(written):
+def test_too_few_credits_are_reported_with_the_difference(written):
     with served(credits=5, extra_credits=0) as box, pytest.MonkeyPatch.context() as patch:
         use(patch, box)
         manifest = written(TAGS, {**SONG, "key": "one"})
-        told = run("batch", manifest, "--dry-run")
-        assert "11 credits together; the account has 5" in told.stdout
-        assert "6 credits are missing" in told.stdout
+        shown = run("batch", manifest, "--dry-run")
+        assert "11 credits together; the account has 5" in shown.stdout
+        assert "6 credits are missing" in shown.stdout
         result = run("batch", manifest, "--yes")
         assert result.exit_code == 1
         assert box.books.taken("sonic.upsample_tags")
 
 
-def test_nobody_to_be_asked_is_an_error_that_names_the_option(service, written):
+def test_nobody_to_ask_is_an_error_that_names_the_option(service, written):
     taken = len(service.books.taken())
     for words in ((), ("--json",)):
         result = run("batch", written({**SONG, "key": "never"}), *words)
         assert result.exit_code == 2
-        assert "it would spend 10 credits, and nobody is here to be asked: give --yes" in plain(result.stderr)
+        assert "it would spend 10 credits, and nobody is here to ask: give --yes" in plain(result.stderr)
     assert len(service.books.taken()) == taken
 
 
@@ -198,7 +198,7 @@ def test_on_a_terminal_it_asks_before_it_spends(service, written):
     assert len(service.books.taken()) == taken + 1
 
 
-def test_a_row_that_changed_under_its_key_is_told_before_anything_is_sent(service, written):
+def test_a_row_that_changed_under_its_key_is_reported_before_anything_is_sent(service, written):
     assert run("batch", written({**TAGS, "key": "same"}), "--yes", "-o", "changed").exit_code == 0
     taken = len(service.books.taken())
     result = run(
@@ -210,8 +210,8 @@ def test_a_row_that_changed_under_its_key_is_told_before_anything_is_sent(servic
         "Give the changed row a key of its own, or change it back"
     )
     assert len(service.books.taken()) == taken
-    anew = run("batch", written({**TAGS, "key": "same", "tags": "rock"}), "--yes", "-o", "changed", "--name", "take 2")
-    assert anew.exit_code == 0
+    again = run("batch", written({**TAGS, "key": "same", "tags": "rock"}), "--yes", "-o", "changed", "--name", "take 2")
+    assert again.exit_code == 0
 
 
 # --- how it ends -----------------------------------------------------------------------------------------------------
@@ -222,12 +222,12 @@ def test_some_failed_is_1_and_what_waited_for_them_says_why(written):
         use(patch, box)
         manifest = written({**SONG, "key": "one"}, STEMS, {**SONG, "key": "two"})
         result = run("batch", manifest, "--yes", "--json", *AUDIO)
-        told = {row["job"]: row for row in rows(result.stdout)}
+        shown = {row["job"]: row for row in rows(result.stdout)}
         assert result.exit_code == 1
-        assert {key: row["state"] for key, row in told.items()} == {
+        assert {key: row["state"] for key, row in shown.items()} == {
             "one": "failed", "two": "succeeded", "stems": "not sent"
         }  # fmt: skip
-        assert told["stems"]["error"]["type"] == "SourceFailed"
+        assert shown["stems"]["error"]["type"] == "SourceFailed"
         again = run("batch", manifest, "--yes", *AUDIO)
         assert again.exit_code == 1
         assert "1 done, 1 failed, 1 blocked" in again.stderr
@@ -298,7 +298,7 @@ def test_killed_and_interrupted_it_goes_on_and_sends_nothing_twice(written):
         assert 0 < before < 4
         code, errors = broken_off(signal.SIGINT)
         assert code == 130
-        assert "broken off: 1 of 4 rows are done; run the same command again to go on" in errors
+        assert "interrupted: 1 of 4 rows are done; run the same command again to go on" in errors
         assert f"{4 - before} to be sent, {before - 1} running, 1 done" in errors
         result = run("batch", manifest, "--yes", *AUDIO)
         assert result.exit_code == 0, result.output
@@ -310,7 +310,7 @@ def test_killed_and_interrupted_it_goes_on_and_sends_nothing_twice(written):
         assert len(listing("out")) == 2 * 2 + 2 + 1 + 1
 
 
-def test_a_sandbox_that_is_broken_off_says_that_it_begins_anew(written):
+def test_a_sandbox_that_is_interrupted_says_that_it_starts_over(written):
     manifest = written(TAGS, {**SONG, "key": "one"})
     with terminal("batch", manifest, "--sandbox", "--yes", environ={"AIMUSIC_SPEED": "10"}) as child:
         child.expect_exact("style")
@@ -318,7 +318,7 @@ def test_a_sandbox_that_is_broken_off_says_that_it_begins_anew(written):
         text = plain(child.read())
         child.wait()
         assert child.exitstatus == 130
-    assert "its sandbox ends with the command: the next run begins anew" in text
+    assert "its sandbox ends with the command: the next run starts over" in text
 
 
 def test_wishes_that_make_no_sense_end_with_2(service, written):

@@ -30,10 +30,10 @@ def test_the_environment_goes_before_a_named_file_and_that_before_the_kept_one(k
     assert [place.name for place in places(key_file, {})] == ["environment", "key_file", "config_file"]
 
 
-def test_that_the_environment_went_before_a_named_file_is_told(service, key_file):
+def test_that_the_environment_took_precedence_over_a_named_file_is_reported(service, key_file):
     done = run("credits", "--key-file", key_file)
     assert done.exit_code == 0
-    assert "warning: AIMUSIC_API_KEY is set and goes before --key-file" in done.stderr
+    assert "warning: AIMUSIC_API_KEY is set and takes precedence over --key-file" in done.stderr
 
 
 def test_a_named_file_is_used(service, key_file, monkeypatch):
@@ -47,7 +47,7 @@ def test_a_named_file_is_used(service, key_file, monkeypatch):
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o644])
 def test_a_file_that_others_can_read_or_write_is_refused(key_file, mode, service, monkeypatch):
     key_file.chmod(mode)
-    with pytest.raises(ConfigurationError, match=r"others can get at .*: run `chmod 600 "):
+    with pytest.raises(ConfigurationError, match=r"other users can access .*: run `chmod 600 "):
         read_key(key_file)
     monkeypatch.delenv("AIMUSIC_API_KEY")
     done = run("credits", "--key-file", key_file)
@@ -99,20 +99,20 @@ def test_what_is_no_key_is_not_kept(words):
     assert not config_key_file().exists()
 
 
-def test_a_kept_key_that_will_not_be_used_is_told(monkeypatch):
+def test_a_kept_key_that_will_not_be_used_is_reported(monkeypatch):
     monkeypatch.setenv("AIMUSIC_API_KEY", "other")
-    assert "AIMUSIC_API_KEY is set, and goes before it" in run("config", "set-key", stdin="mine\n").stderr
+    assert "AIMUSIC_API_KEY is set, and takes precedence over it" in run("config", "set-key", stdin="mine\n").stderr
 
 
 def test_config_shows_places_service_and_journal_and_no_key(monkeypatch, key_file):
     monkeypatch.setenv("AIMUSIC_API_KEY", "a-very-secret-key")
     done = run("config", "--key-file", key_file, "--json")
-    (told,) = rows(done.stdout)
-    assert told["key"] == "environment"
-    assert [place["state"] for place in told["places"]] == ["set", "set", "not set"]
-    assert [place["used"] for place in told["places"]] == [True, False, False]
-    assert told["base_url"] == "https://api.aimusicapi.ai"
-    assert told["journal"].endswith("jobs.db")
+    (shown,) = rows(done.stdout)
+    assert shown["key"] == "environment"
+    assert [place["state"] for place in shown["places"]] == ["set", "set", "not set"]
+    assert [place["used"] for place in shown["places"]] == [True, False, False]
+    assert shown["base_url"] == "https://api.aimusicapi.ai"
+    assert shown["journal"].endswith("jobs.db")
     shown = run("config", "--key-file", key_file)
     assert not any(key in done.output + shown.output for key in ("a-very-secret-key", "from-a-file"))
 

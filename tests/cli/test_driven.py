@@ -88,8 +88,8 @@ PIPED = {
 }
 SHOWN = {
     "credits": r"\d+ credits \(",
-    "status": r"Job +State .* unknown .*no answer \[2Jcame .*look at the service's dashboard",
-    "resume": r"Here We Go .* saved .*1 unknown \(lost\): look before you pay twice",
+    "status": r"Job +State .* unknown .*no answer \[2Jcame .*check the service's dashboard",
+    "resume": r"Here We Go .* saved .*1 unknown \(lost\): check before you pay twice",
     "attach": r"Here We Go .*audio http",
     "settle": r"lost is queued `aimusic resume` sends it",
     "download": r"Here We Go .* saved ",
@@ -147,9 +147,9 @@ def test_a_key_is_typed_without_echo_and_kept_for_this_user_alone(home, monkeypa
     assert kept.read_text() == "my-secret-key\n"
     assert kept.stat().st_mode & 0o777 == 0o600
     assert kept.parent.stat().st_mode & 0o777 == 0o700
-    told = piped("config", "--json")
-    assert rows(told.stdout)[0]["key"] == "config_file"
-    assert "my-secret-key" not in told.stdout + told.stderr + seen("config")[0]
+    shown = piped("config", "--json")
+    assert rows(shown.stdout)[0]["key"] == "config_file"
+    assert "my-secret-key" not in shown.stdout + shown.stderr + seen("config")[0]
 
 
 # --- the servers, and Ctrl-C ---------------------------------------------------------------------------------------
@@ -166,9 +166,9 @@ def test_the_sandbox_in_a_terminal_serves_until_ctrl_c():
 def test_the_sandbox_through_a_pipe_tells_where_it_is_as_json():
     process = subprocess.Popen([*AIMUSIC, "sandbox", "--port", "0", "--json"], stdout=subprocess.PIPE, text=True)
     try:
-        (told,) = rows(process.stdout.readline())
+        (shown,) = rows(process.stdout.readline())
         assert (
-            piped("credits", environ={"AIMUSIC_BASE_URL": told["url"], "AIMUSIC_API_KEY": told["key"]}).returncode == 0
+            piped("credits", environ={"AIMUSIC_BASE_URL": shown["url"], "AIMUSIC_API_KEY": shown["key"]}).returncode == 0
         )
     finally:
         process.send_signal(signal.SIGTERM)
@@ -198,8 +198,8 @@ def test_ctrl_c_says_in_one_line_how_to_go_on_and_resume_does(slow, monkeypatch,
         child.sendintr()
         last = plain(child.read())
     assert child.exitstatus == 130
-    told = r"aimusic: interrupted; the service goes on with 1 job \(([\w-]+)\): `aimusic resume` waits for what comes$"
-    task_id = re.search(told, last).group(1)
+    shown = r"aimusic: interrupted; the service goes on with 1 job \(([\w-]+)\): `aimusic resume` waits for what comes$"
+    task_id = re.search(shown, last).group(1)
     listed = rows(piped("status", "--json").stdout)
     assert [(row["job"], row["state"], row["task_id"]) for row in listed] == [("one", "submitted", task_id)]
     with terminal("resume") as child:

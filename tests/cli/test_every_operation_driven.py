@@ -26,10 +26,10 @@ def run(*words):
 
 for name in operations():
     words = name.replace("_", "-").split(".")
-    told = io.StringIO()
-    with contextlib.redirect_stdout(told):
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
         assert run(*words, "--help") == 0
-    plain = re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯─]", "", told.getvalue())
+    plain = re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯─]", "", shown.getvalue())
     example = " ".join(plain.partition("Example:")[2].partition("Price:")[0].split())
     assert example, name
     print("EXAMPLE", example, "at a terminal" if sys.stdout.isatty() else "in a pipe", flush=True)
@@ -38,18 +38,18 @@ for name in operations():
 """
 
 
-def check(told, where):
-    assert told.count(where) == len(operations())
-    ends = re.findall(r"ENDED (\S+) (\d+)", told)
+def check(shown, where):
+    assert shown.count(where) == len(operations())
+    ends = re.findall(r"ENDED (\S+) (\d+)", shown)
     assert ends == [(name, "0") for name in operations()]
-    return told
+    return shown
 
 
 def test_through_a_pipe_each_shows_its_example_and_what_that_would_send():
     done = subprocess.run([sys.executable, "-c", DRIVER], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
-    told = check(done.stdout, "in a pipe")
-    rows = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+    shown = check(done.stdout, "in a pipe")
+    rows = [json.loads(line) for line in shown.splitlines() if line.startswith("{")]
     assert len(rows) == len(operations())
 
 
@@ -57,7 +57,7 @@ def test_through_a_pipe_each_shows_its_example_and_what_that_would_send():
 @pytest.mark.timeout(60)
 def test_at_a_terminal_each_shows_its_example_and_what_that_would_send():
     child = pexpect.spawn(sys.executable, ["-c", DRIVER], encoding="utf-8", dimensions=(50, 200), timeout=50)
-    told = child.read()
+    shown = child.read()
     child.close()
-    assert child.exitstatus == 0, told[-2000:]
-    check(told, "at a terminal")
+    assert child.exitstatus == 0, shown[-2000:]
+    check(shown, "at a terminal")

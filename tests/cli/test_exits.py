@@ -1,4 +1,4 @@
-"""Exit codes: which error ends with which, and that help tells them all."""
+"""Exit codes: which error ends with which, and that help lists them all."""
 
 import pytest
 
@@ -40,7 +40,7 @@ def test_each_kind_of_error_has_its_code(error, code):
     ("outcomes", "code"),
     [([], 0), ([None, None], 0), ([None, FAILED], 1), ([FAILED, UNKNOWN, None], 3), ([None, KeyError()], 1)],
 )
-def test_of_many_the_one_to_look_at_counts(outcomes, code):
+def test_of_many_the_most_important_counts(outcomes, code):
     assert exit_of_all(outcomes) == code
 
 

@@ -49,7 +49,7 @@ def test_a_lost_answer_is_3_and_is_settled_by_hand(faulty):
     assert (again.exit_code, box.books.charged) == (3, 10)
     resumed = run("resume")
     assert resumed.exit_code == 3
-    assert "1 unknown (lost): look before you pay twice" in resumed.stderr
+    assert "1 unknown (lost): check before you pay twice" in resumed.stderr
 
     assert run("settle", "lost").exit_code == 2
     task_id = box.books.taken("sonic.create_music")[0].task_id
@@ -69,7 +69,7 @@ def test_one_that_was_not_taken_is_sent_when_it_is_resumed(faulty):
     assert box.books.charged == 10
 
 
-def test_sending_it_anew_is_asked_for_by_name(faulty):
+def test_sending_it_again_is_asked_for_by_name(faulty):
     box = faulty(Fault.dropped(taken=True))
     assert make("lost").exit_code == 3
     assert make("lost", "--resend-unknown").exit_code == 0
@@ -86,7 +86,7 @@ def test_settling_what_is_not_unknown_is_wrong_usage(service):
 # --- failures ------------------------------------------------------------------------------------------------------
 
 
-def test_a_task_that_failed_is_1_and_is_made_anew_when_asked_for(faulty):
+def test_a_task_that_failed_is_1_and_is_sent_again_when_asked_for(faulty):
     box = faulty(Fate.fails())
     done = make("bad", "--json")
     assert done.exit_code == 1
@@ -110,7 +110,7 @@ def test_a_wrong_key_says_where_keys_come_from(service, monkeypatch):
     monkeypatch.setenv("AIMUSIC_API_KEY", "wrong")
     done = run("credits", "--json")
     assert (done.exit_code, done.stdout) == (1, "")
-    assert "(HTTP 401); `aimusic config` tells where the key comes from" in done.stderr
+    assert "(HTTP 401); `aimusic config` shows where the key comes from" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -234,7 +234,7 @@ def test_a_file_that_is_gone_is_1_and_the_others_are_saved(monkeypatch, tmp_path
     (row,) = rows(done.stdout)
     assert (row["state"], row["files"]) == ("succeeded", [])
     assert row["error"] is not None
-    assert len(row["result"]["clips"]) == 2  # paid for, and told
+    assert len(row["result"]["clips"]) == 2  # paid for, and shown
 
 
 def test_a_result_without_files_says_so(service, tmp_path):

@@ -74,6 +74,6 @@ def test_the_shell_completes_commands_that_were_not_made_yet(typed, completed):
 
 
 @pytest.mark.parametrize("typed", ["dance", "xyz"])
-def test_what_resembles_nothing_is_told_without_a_guess(typed):
+def test_what_resembles_nothing_is_reported_without_a_guess(typed):
     done = run(typed)
     assert (done.exit_code, done.stderr) == (2, f"aimusic: there is no command '{typed}' (see `aimusic --help`)\n")

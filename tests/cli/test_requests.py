@@ -194,7 +194,7 @@ def test_wrong_input_is_one_line_on_stderr_and_2(what, tmp_path, monkeypatch):
     assert list(tmp_path.glob("*.db")) == []
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_anything_is_paid(service, tmp_path):
+def test_a_folder_that_cannot_be_written_is_reported_before_anything_is_paid(service, tmp_path):
     (tmp_path / "file").write_text("")
     before = service.books.count()
     done = run(*SONG, "--prompt", "x", "--out", tmp_path / "file" / "out")
@@ -213,7 +213,7 @@ def test_output_options_are_the_same_for_every_command():
 # --- really run ----------------------------------------------------------------------------------------------------
 
 
-def test_a_song_is_made_saved_and_told(service, tmp_path):
+def test_a_song_is_made_saved_and_shown(service, tmp_path):
     done = run(*SONG, "--prompt", "la", "--title", "A/B", "--out", tmp_path / "out", "--json")
     assert done.exit_code == 0, done.output
     (row,) = rows(done.stdout)

@@ -53,7 +53,7 @@ def test_a_share_that_is_none_ends_with_2(share):
 
 
 @pytest.mark.parametrize(("http_webhooks", "status"), [(True, 200), (False, 400)])
-async def test_plain_http_webhooks_of_this_machine_are_taken_and_delivered_when_told_so(http_webhooks, status):
+async def test_plain_http_webhooks_of_this_machine_are_accepted_and_delivered_on_request(http_webhooks, status):
     out = io.StringIO()
     heard = asyncio.Queue()
 
@@ -79,7 +79,7 @@ async def test_plain_http_webhooks_of_this_machine_are_taken_and_delivered_when_
             assert await heard.get() == "song.completed"
         box.cancel()
         assert await box == 0
-    assert ("are taken and delivered" in out.getvalue()) == http_webhooks
+    assert ("are accepted and delivered" in out.getvalue()) == http_webhooks
 
 
 def test_the_help_explains_it():

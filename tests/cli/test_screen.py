@@ -1,4 +1,4 @@
-"""The screen: what goes where, hints, the library's log, and what a command that is broken off leaves."""
+"""The screen: what goes where, hints, the library's log, and what an interrupted command says."""
 
 import logging
 
@@ -72,6 +72,6 @@ def test_an_interrupted_command_says_how_to_go_on():
     screen.jobs = [Job(JobState.UNKNOWN), Job(JobState.CANCELLED), Job(JobState.SUCCEEDED, "t")]
     screen.again = "`aimusic resume` sends them"
     assert screen.outlook() == (
-        "; 1 job may have been taken: look before you pay twice"
+        "; 1 job may have been taken: check before you pay twice"
         "; 1 job not sent, at no cost: `aimusic resume` sends them"
     )

@@ -31,10 +31,10 @@ def test_stdin_is_read_once(stdin):
 
 def test_what_is_no_text_or_far_too_long_is_refused(stdin, tmp_path):
     stdin(b"\xff\xfe\x00")
-    with pytest.raises(ConfigurationError, match="stdin is no text in UTF-8"):
+    with pytest.raises(ConfigurationError, match="stdin is not a text in UTF-8"):
         Texts().read("--prompt", "-")
     (tmp_path / "long").write_bytes(b"x" * 1_000_001)
-    with pytest.raises(ConfigurationError, match="is longer than any text"):
+    with pytest.raises(ConfigurationError, match="is longer than any field allows"):
         Texts().read("--prompt", f"@{tmp_path / 'long'}")
 
 

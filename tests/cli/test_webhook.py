@@ -160,12 +160,12 @@ async def test_json_has_the_same_keys_on_every_line_and_nothing_that_a_terminal_
         await post(url, *delivery(titled("\x1b[31m\x7f\u202e\ud800é")))
         await post(url, *delivery(titled("\x1b[31m\x7f\u202e\ud800é")))
         await post(url, {}, b"hello")
-        told = [json.loads(line) for line in lines()]
-        assert [one["verdict"] for one in told] == ["accepted", "duplicate", "unsigned"]
-        assert {tuple(one) for one in told} == {("time", "verdict", "reason", "job_id", *KEYS)}
-        assert told[0]["titles"] == ["\x1b[31m\x7f\u202e\ud800é"] * 2
-        assert told[1]["id"] == "evt-1"
-        assert told[2]["reason"] == "there is no x-webhook-timestamp header"
+        shown = [json.loads(line) for line in lines()]
+        assert [one["verdict"] for one in shown] == ["accepted", "duplicate", "unsigned"]
+        assert {tuple(one) for one in shown} == {("time", "verdict", "reason", "job_id", *KEYS)}
+        assert shown[0]["titles"] == ["\x1b[31m\x7f\u202e\ud800é"] * 2
+        assert shown[1]["id"] == "evt-1"
+        assert shown[2]["reason"] == "there is no x-webhook-timestamp header"
         assert all(line.isascii() and line.isprintable() for line in lines())
 
 
@@ -208,7 +208,7 @@ def test_a_delivery_to_another_path_is_hinted_at_and_no_line():
         assert url.endswith("/music")
         assert posted(url.removesuffix("/music") + "/%1B[31mhook", *delivery()) == 404
         hint = process.stderr.readline().rstrip()
-        assert hint == r"aimusic: somebody posted to /\x1b[31mhook; deliveries are taken at /music, see --path"
+        assert hint == r"aimusic: somebody posted to /\x1b[31mhook; deliveries are accepted at /music, see --path"
         assert posted(url, *delivery()) == 200
         assert "accepted" in process.stdout.readline()
 
@@ -349,7 +349,7 @@ def old_form():
 def test_the_old_form_is_checked_when_it_is_asked_for(saved):
     result = run("verify", *saved(*old_form()), "--legacy")
     assert result.exit_code == 0
-    assert "the old form does not tell when" in result.output
+    assert "the old form does not say when" in result.output
 
 
 def with_line_break(headers, body):
@@ -363,17 +363,17 @@ def with_windows_line_break(headers, body):
 @pytest.mark.parametrize(
     ("files", "options", "verdict", "hint"),
     [
-        (delivery(secret="another one"), [], "unsigned", "if ?job=… was in the address"),
+        (delivery(secret="another one"), [], "unsigned", "if the address it came to had ?job=…"),
         (delivery(secret="another one"), ["--job", JOB], "unsigned", "byte by byte as it came"),
-        (delivery(), ["--job", JOB, "--any-age"], "unsigned", "leave --job out"),
+        (delivery(), ["--job", JOB, "--any-age"], "unsigned", "omit --job"),
         (delivery(at=5), [], "stale", "--any-age"),
-        (with_line_break(*delivery()), [], "unsigned", "line break at the end of the body, which an editor added"),
+        (with_line_break(*delivery()), [], "unsigned", "line break at the end of the body, which an editor may have added"),
         (with_windows_line_break(*delivery(at=5)), [], "unsigned", "line break at the end of the body"),
         (with_line_break(*delivery(secret="another one")), [], "unsigned", "if ?job=… was"),
         (with_line_break(*old_form()), ["--legacy"], "unsigned", "line break at the end"),
-        (old_form(), [], "unsigned", "it is of the old form: give --legacy"),
-        (delivery(), ["--legacy"], "unsigned", "leave --legacy out"),
-        (delivery([1]), ["--any-age"], "malformed", "no delivery that is known here"),
+        (old_form(), [], "unsigned", "it has the old form: give --legacy"),
+        (delivery(), ["--legacy"], "unsigned", "omit --legacy"),
+        (delivery([1]), ["--any-age"], "malformed", "is no known kind of delivery"),
         (({"Date": "today"}, b"{}"), [], "unsigned", "save all headers"),
     ],
 )
@@ -384,9 +384,9 @@ def test_what_is_not_genuine_ends_with_1_and_one_line_that_says_what_to_do(saved
     assert re.fullmatch(r"aimusic: not genuine: [^\n]+\n", result.stderr)
     assert hint in result.stderr
     result = run("verify", *saved(*files), *options, "--json")
-    told = json.loads(result.stdout)
-    assert (result.exit_code, result.stderr, told["verdict"]) == (1, "", verdict)
-    assert hint in told["hint"]
+    shown = json.loads(result.stdout)
+    assert (result.exit_code, result.stderr, shown["verdict"]) == (1, "", verdict)
+    assert hint in shown["hint"]
 
 
 def test_json_has_the_same_keys_whatever_the_verdict(saved):

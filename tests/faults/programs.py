@@ -148,7 +148,7 @@ class Program:
     def _cut(self, seconds: float, *, hangs: bool) -> None:
         self._struck(f"is cut off for {seconds:.0f} s", "cuts")
         self.link.cut(seconds, hangs=hangs)
-        if self.world.crowded and self.chance.random() < 0.7:
+        if self.world.crowded and self.chance.random() < 0.8:
             self._later(self.chance.uniform(1, seconds), self._give_up)
 
     def _give_up(self) -> None:

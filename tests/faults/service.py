@@ -168,7 +168,7 @@ class Service:
             return _refusal(chance)
         fate -= climate.refuses
         lost = fate < climate.loses
-        if lost and chance.random() < 0.4:
+        if lost and chance.random() < 0.3:
             return "not taken, lost", chance.choice([None, Reply(status=502, text="<html>Bad Gateway</html>")])
         task = self._take(chance, request, process)
         if "webhook_url" in more and task.fate != "vanishes":

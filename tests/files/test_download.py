@@ -1,4 +1,4 @@
-"""`music.download`: which files, under which names, in which order; kept when there, told when not to be had."""
+"""`music.download`: which files, under which names, in which order; kept when there, reported when missing."""
 
 import asyncio
 import importlib.util
@@ -162,7 +162,7 @@ async def test_a_template_names_files(fake, music, tmp_path):
     assert [path.name for path in paths] == ["01 Vocals.mp3", "02 Drums.mp3"]
 
 
-async def test_what_is_not_to_be_told_apart_by_name_gets_its_id(fake, music, tmp_path):
+async def test_what_cannot_be_distinguished_by_name_gets_its_id(fake, music, tmp_path):
     clips = [clip(fake, name, title) for name, title in zip("abc", ["Song", "SONG", "song"], strict=True)]
     for name in "abc":
         serve(fake, f"/{name}.mp3", name.encode())
@@ -222,7 +222,7 @@ async def test_all_that_belongs_to_a_clip_is_saved_and_what_it_has_not_is_left_o
         {"stall_timeout": -1},
     ],
 )
-async def test_arguments_that_make_no_sense_are_told_before_anything_is_asked(fake, music, tmp_path, arguments):
+async def test_arguments_that_make_no_sense_are_refused_before_anything_is_asked(fake, music, tmp_path, arguments):
     with pytest.raises(ConfigurationError, match=next(iter(arguments))):
         await music.download(clip(fake), tmp_path / "new", **arguments)
     assert fake.asked == []
@@ -230,7 +230,7 @@ async def test_arguments_that_make_no_sense_are_told_before_anything_is_asked(fa
 
 
 @pytest.mark.parametrize("what", ["c1f0", b"c1f0", 5, None, Bpm(avg_bpm=90), [Bpm(avg_bpm=90)], {"clip_id": "a"}])
-async def test_what_has_no_files_is_told(music, tmp_path, what):
+async def test_what_has_no_files_is_refused(music, tmp_path, what):
     with pytest.raises(ConfigurationError, match="has no files"):
         await music.download(what, tmp_path)
 
@@ -350,7 +350,7 @@ async def test_an_unfinished_clip_is_not_taken_for_a_song(fake, music, tmp_path)
     assert fake.asked == []
 
 
-async def test_a_job_that_failed_is_told_as_itself(fake, music, tmp_path):
+async def test_a_job_that_failed_raises_its_own_error(fake, music, tmp_path):
     fake.script("/sonic/wav", (400, {"type": "validation_error", "error": "no"}))
     with pytest.raises(ApiError):
         await music.download(music.submit(sonic.GetWav(clip_id="c9")), tmp_path)
@@ -374,10 +374,10 @@ async def test_progress_ends_with_all_the_bytes_of_each_file(fake, music, tmp_pa
     big = MUSIC * 400
     serve(fake, "/a.mp3", big)
     serve(fake, "/b.mp3", MUSIC)
-    told = []
-    paths = await music.download([clip(fake), clip(fake, "b")], tmp_path, progress=told.append, tags=False)
+    seen = []
+    paths = await music.download([clip(fake), clip(fake, "b")], tmp_path, progress=seen.append, tags=False)
     for path in paths:
-        mine = [one for one in told if one.path == path]
+        mine = [one for one in seen if one.path == path]
         assert mine == sorted(mine, key=lambda one: one.done)
         assert mine[-1] == DownloadProgress(path=path, done=path.stat().st_size, total=path.stat().st_size)
         assert len(mine) < 30

@@ -24,7 +24,7 @@ def no_pauses():
 
 
 class Host:
-    """A file host that does what a test tells it: `answer(head, writer)` for each request."""
+    """A file host that does what a test says: `answer(head, writer)` for each request."""
 
     def __init__(self):
         self.asked = []
@@ -99,7 +99,7 @@ async def fails(music, host, folder, match, *, left=0, **more):
 # --- what a host may do wrong ----------------------------------------------------------------------------------------
 
 
-async def test_a_host_that_sends_less_than_it_promised_is_tried_again_and_told(host, music, tmp_path):
+async def test_a_host_that_sends_less_than_it_promised_is_tried_again_and_reported(host, music, tmp_path):
     host.sends(head(), BODY[:1000])
     await fails(music, host, tmp_path, "could not be downloaded")
     assert len(host.asked) == 5
@@ -107,7 +107,7 @@ async def test_a_host_that_sends_less_than_it_promised_is_tried_again_and_told(h
 
 async def test_a_host_that_always_breaks_off_leaves_a_part_which_the_next_call_goes_on_with(host, music, tmp_path):
     host.sends(head(more=ETAG), BODY[:1000])
-    await fails(music, host, tmp_path, "is not the same|could not be", left=2)
+    await fails(music, host, tmp_path, "has changed|could not be", left=2)
 
     async def answer(asked, writer):
         start = int(re.search(r"Range: bytes=(\d+)-\r\n", asked)[1])
@@ -239,9 +239,9 @@ async def test_a_body_that_is_packed_unasked_is_refused_and_not_unpacked(host, m
 
 
 @pytest.mark.parametrize("more", ["", "Connection: close\r\n"])
-async def test_a_host_that_does_not_tell_the_length_is_refused(host, music, tmp_path, more):
+async def test_a_host_that_does_not_say_the_length_is_refused(host, music, tmp_path, more):
     host.sends(head(length=None, more=more), BODY)
-    await fails(music, host, tmp_path, "does not tell how long")
+    await fails(music, host, tmp_path, "does not say how long")
 
 
 async def test_chunks_tell_their_end(host, music, tmp_path):
@@ -264,7 +264,7 @@ async def test_an_empty_file_is_no_audio(host, music, tmp_path):
 @pytest.mark.parametrize(
     "junk", [b"", b"\x00\xff" * 5000, b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * 100_000 + b"\r\n\r\n"]
 )
-async def test_what_is_no_http_is_told(host, music, tmp_path, junk):
+async def test_what_is_not_http_is_reported(host, music, tmp_path, junk):
     host.sends(junk)
     error = await fails(music, host, tmp_path, "could not be downloaded")
     assert len(str(error)) < 300
@@ -272,9 +272,9 @@ async def test_what_is_no_http_is_told(host, music, tmp_path, junk):
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
-async def test_an_address_that_has_run_out_says_what_to_do(host, music, tmp_path, status):
+async def test_an_expired_address_says_what_to_do(host, music, tmp_path, status):
     host.sends(head(f"{status} X", length=0))
-    error = await fails(music, host, tmp_path, f"HTTP {status}; the address may have run out: look at the task again")
+    error = await fails(music, host, tmp_path, f"HTTP {status}; the address may have expired: poll the task again")
     assert (error.expired, error.clip_id, error.host) == (True, "a", "127.0.0.1")
     assert len(host.asked) == 1
 
@@ -309,7 +309,7 @@ async def test_no_error_shows_the_signature_of_an_address_or_the_key(host, music
 async def test_a_redirect_to_this_machine_is_refused_when_the_service_is_elsewhere(host, tmp_path):
     host.sends(head(), BODY)
     async with MusicSession("key") as music:  # the service itself: nothing is sent to it here
-        error = await fails(music, host, tmp_path, "127.0.0.1 is not a public address; nothing was asked there")
+        error = await fails(music, host, tmp_path, "127.0.0.1 is not a public address; nothing was sent there")
     assert host.asked == []
     assert not error.expired
 
@@ -336,7 +336,7 @@ async def broken_off(host, music, folder, more=ETAG):
         ("416 Not there", "Content-Range: bytes */5\r\n", b""),
     ],
 )
-async def test_a_file_that_is_not_the_same_any_more_starts_anew(host, music, tmp_path, answer):
+async def test_a_file_that_is_not_the_same_any_more_starts_over(host, music, tmp_path, answer):
     await broken_off(host, music, tmp_path)
     status, more, body = answer
 
@@ -368,7 +368,7 @@ async def test_a_host_that_gives_less_than_was_asked_for_is_asked_for_the_rest(h
     assert len(host.asked) == 4
 
 
-async def test_a_host_that_ignores_ranges_starts_anew(host, music, tmp_path):
+async def test_a_host_that_ignores_ranges_starts_over(host, music, tmp_path):
     await broken_off(host, music, tmp_path)
     host.sends(head(more=ETAG), BODY)
     (path,) = await music.download(clip(host), tmp_path, tags=False)

@@ -49,7 +49,7 @@ def test_an_address_wrapped_in_another_is_what_it_is_without(inner):
 
 
 class RawHost:
-    """A server that sends just the bytes it is told, and counts who connects."""
+    """A server that sends exactly the bytes it is given, and counts who connects."""
 
     def __init__(self):
         self.answers = {}
@@ -126,7 +126,7 @@ async def test_a_name_that_stands_for_this_machine_is_refused_when_it_is_connect
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", rebinding)
     url = f"http://cdn.example:{host.port}/a"
     assert await get(url) == b"sound"  # so the name is what leads there
-    with pytest.raises(FileTrouble, match=r"cdn\.example is not a public address; nothing was asked there"):
+    with pytest.raises(FileTrouble, match=r"cdn\.example is not a public address; nothing was sent there"):
         await get(url, is_public)
     assert len(answers) == 2
     assert host.connections == 1
@@ -165,7 +165,7 @@ async def test_redirects_are_followed_but_not_for_ever(host):
 )
 async def test_a_redirect_to_what_is_no_web_address_is_refused(host, target):
     host.answers["/a"] = redirect(target)
-    with pytest.raises(FileTrouble, match="the address is none"):
+    with pytest.raises(FileTrouble, match="the address is invalid"):
         await get(f"{host.url}/a")
 
 
@@ -181,7 +181,7 @@ async def test_a_redirect_to_what_is_no_web_address_is_refused(host, target):
         "http://a..b/",
     ],
 )
-async def test_an_address_that_is_none_is_told_as_trouble(url):
+async def test_an_invalid_address_is_trouble(url):
     with pytest.raises(FileTrouble) as caught:
         await get(url)
     assert not caught.value.again

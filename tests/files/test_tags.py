@@ -1,4 +1,4 @@
-"""ID3 tags: what the service told, in MP3 files only, and the music untouched."""
+"""ID3 tags: what the service says about a clip, in MP3 files only, and the music untouched."""
 
 import importlib.util
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ def song(tmp_path):
     return path
 
 
-def test_everything_the_service_told_is_in_the_tags_and_the_music_is_as_it_was(song):
+def test_everything_the_service_says_is_in_the_tags_and_the_music_is_as_it_was(song):
     assert write_tags(song, Tags.of(CLIP, JPEG))
     tags = mutagen.id3.ID3(song)
     assert tags["TIT2"].text == ["Été 🎵"]
