@@ -64,7 +64,7 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Make songs while requests fail and processes are killed, then compare books and journal; --help tells more.
+    """Make songs while requests fail and processes are killed, then compare books and journal; --help says more.
 
     First in virtual time, 3,000 random worlds; then with real processes. Arguments go to the second.
     """

@@ -1,13 +1,13 @@
-"""Asyncio SDK for the AI Music API: many songs at once, one scarce request budget spent well, nothing paid for lost.
+"""Asyncio SDK for the AI Music API: many songs at once, a scarce rate limit used well, nothing lost that was paid for.
 
-A name is loaded when it is first asked for (PEP 562), and with it only what it needs.
+A name is loaded when it is first used (PEP 562), and with it only what it needs.
 """
 
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` tells Python the same, and a test that the two agree
+if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` says the same to Python, and a test compares the two
     from . import webhooks as webhooks
     from .api import account as account
     from .api import lyrics as lyrics

@@ -50,7 +50,7 @@ class WebhookConfig:
     def secret_for(self, job_id: str) -> str:
         """Return the secret that signs one job's deliveries, as 64 hex characters.
 
-        It tells nothing of `secret` or of another job's: whoever learns one can forge deliveries for that job only.
+        It reveals neither `secret` nor another job's: whoever learns one can forge deliveries for that job only.
         Raises `InvalidRequest` like `url_for`.
         """
         _check_job_id(job_id)

@@ -10,7 +10,7 @@ import attrs
 
 @attrs.frozen
 class Clock:
-    """Tells and waits in the service's seconds, of which `speed` make one real second."""
+    """Measures and waits in the service's seconds, of which `speed` make one real second."""
 
     loop: asyncio.AbstractEventLoop
     speed: float = 1.0
@@ -20,9 +20,9 @@ class Clock:
         return self.loop.time() * self.speed
 
     def real(self, seconds: float) -> float:
-        """Return how long a span is for the event loop."""
+        """Convert seconds of the service to seconds of the event loop."""
         return seconds / self.speed
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
-        """Call back after so many seconds of the service."""
+        """Call `callback` after this many seconds of the service."""
         return self.loop.call_later(self.real(seconds), callback)

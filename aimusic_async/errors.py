@@ -1,7 +1,7 @@
 """Every error this SDK raises, as one tree: catch `MusicError` for all of them.
 
 The tree answers the question that costs money: *may I send it again?* `NotSent`, `RateLimited` and the other refusals
-(`ApiError` with a 4xx status) say that nothing was taken. `SubmissionUnknown` says that nobody knows: look before you
+(`ApiError` with a 4xx status) say that nothing was taken. `SubmissionUnknown` says that nobody knows: check before you
 pay twice. No error ever carries the API key.
 """
 
@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 
 
 class JobInfo(Protocol):
-    """What an error tells of the job it belongs to; in practice an `aimusic_async.Job`."""
+    """What an error knows about its job; in practice an `aimusic_async.Job`."""
 
     @property
     def key(self) -> str:
@@ -20,7 +20,7 @@ class JobInfo(Protocol):
 
     @property
     def task_id(self) -> str | None:
-        """The service's id, once it took the job; pass it to `MusicSession.attach`."""
+        """The service's id, once it accepted the job; pass it to `MusicSession.attach`."""
         ...
 
     @property
@@ -38,10 +38,10 @@ class ConfigurationError(MusicError):
 
 
 class JournalError(MusicError):
-    """The journal cannot be opened, read or written. What it could not write down was not sent.
+    """The journal cannot be opened, read or written. What it could not record was not sent.
 
-    `passing`: whether it may work again by itself (a locked file, a full disk, a server away). Such trouble holds jobs,
-    and ends none.
+    `passing`: whether it may work again by itself (a locked file, a full disk, a server that is away). Such trouble
+    holds jobs, and ends none.
     """
 
     def __init__(self, message: str, *, passing: bool = True) -> None:
@@ -72,7 +72,7 @@ def _shown(value: object) -> str:
 
 
 class ApiError(MusicError):
-    """The service answered, and the answer was a refusal or a fault."""
+    """The service answered, and refused the request or failed."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class NotFound(ApiError):
 
 
 class EndpointRetired(ApiError):
-    """410: the operation was switched off by the service."""
+    """410: the service has switched the operation off."""
 
 
 class RateLimited(ApiError):
@@ -151,18 +151,18 @@ class NotSent(TransportError):
 
 
 class SubmissionUnknown(TransportError):
-    """A paid request was sent and its answer lost: it may have been taken. Look before you pay twice.
+    """A paid request was sent and its answer lost: it may have been taken. Check before you pay twice.
 
-    `job` is the job, `__cause__` what went wrong. `MusicSession.credits()` before and after tells if it was charged.
+    `job` is the job, `__cause__` what went wrong. `MusicSession.credits()` before and after shows if it was charged.
     """
 
     def __init__(self, job: JobInfo, reason: str) -> None:
-        """Name the `job` and the `reason` why its fate is unknown."""
+        """Name the `job` and the `reason` why its outcome is unknown."""
         self.job = job
         self.reason = reason
         super().__init__(
             f"{job.key}: {reason}. The service may have taken and charged it; it was not sent again. "
-            "Compare your credits or look at the service's dashboard before you submit it anew."
+            "Compare your credits or check the service's dashboard before you submit it again."
         )
 
 
@@ -171,7 +171,7 @@ class JobError(MusicError):
 
     job: JobInfo
     _what: ClassVar[str] = "ended without a result"
-    _left: ClassVar[str] = "task {} can be attached again"
+    _task: ClassVar[str] = "task {} can be attached again"
 
     def __init__(self, job: JobInfo, reason: str | None = None) -> None:
         """Name the `job` and the `reason`."""
@@ -179,26 +179,26 @@ class JobError(MusicError):
         super().__init__(reason or self._what)
 
     def __str__(self) -> str:
-        """Tell the job, the reason, and whether the service has it; the last may be known only after the error."""
+        """Name the job, the reason, and whether the service has it; the last may become known after the error."""
         job = self.job
         if job.task_id:
-            left = self._left.format(job.task_id)
+            fate = self._task.format(job.task_id)
         else:
-            left = f"{job.credits} credits were charged" if job.credits else "it was never sent; nothing was paid"
-        return f"{job.key} {self.args[0]} ({left})"
+            fate = f"{job.credits} credits were charged" if job.credits else "it was never sent; nothing was paid"
+        return f"{job.key} {self.args[0]} ({fate})"
 
 
 class JobFailed(JobError):
-    """The service took the job and could not do it."""
+    """The service accepted the job and failed to do it."""
 
-    _left = "task {}"
+    _task = "task {}"
 
     def __init__(self, job: JobInfo, reason: str, *, refunded: bool | None = None) -> None:
         """Keep the service's `reason`, and `refunded`: True or False as it said, None when it did not say."""
         self.reason = reason
         self.refunded = refunded
-        told = {True: "; credits were refunded", False: "; credits were not refunded", None: ""}[refunded]
-        super().__init__(job, f"failed: {reason.rstrip('.')}{told}")
+        money = {True: "; credits were refunded", False: "; credits were not refunded", None: ""}[refunded]
+        super().__init__(job, f"failed: {reason.rstrip('.')}{money}")
 
 
 class JobTimeout(JobError):
@@ -242,4 +242,4 @@ class StaleTimestamp(WebhookError):
 
 
 class InvalidPayload(WebhookError):
-    """The delivery is signed, but its body is not one of the service's events."""
+    """The delivery is signed, but its body is none of the service's events."""

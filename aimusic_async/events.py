@@ -15,13 +15,13 @@ logger: logging.Logger = logging.getLogger("aimusic_async")
 
 
 class JobState(StrEnum):
-    """Where a job stands.
+    """The state of a job.
 
-    `queued → sending → submitted → succeeded | failed` is the usual way. The others end it differently.
+    `queued → sending → submitted → succeeded | failed` is the usual course. The other states end it differently.
     """
 
     QUEUED = "queued"
-    """Waits here for a token; nothing is paid yet."""
+    """It waits for a token; nothing is paid yet."""
     SENDING = "sending"
     """Its POST is under way."""
     SUBMITTED = "submitted"
@@ -33,9 +33,9 @@ class JobState(StrEnum):
     UNKNOWN = "unknown"
     """Sent, and the answer was lost: the service may have it."""
     CANCELLED = "cancelled"
-    """Given up before it was sent; nothing was paid."""
+    """Cancelled before it was sent; nothing was paid."""
     DETACHED = "detached"
-    """The service has it, but nobody here watches it any more (cancelled, timed out); it can be attached again."""
+    """The service has it, and this session has released it (cancelled, timed out); it can be attached again."""
 
 
 class Purpose(StrEnum):
@@ -46,12 +46,12 @@ class Purpose(StrEnum):
     SUBMIT = "submit"
     """A task handed to the service."""
     POLL = "poll"
-    """A look at a task that runs."""
+    """A poll of a running task."""
 
 
 @attrs.frozen
 class RequestSent:
-    """One request left, and one token with it."""
+    """One request was sent, and took one token."""
 
     purpose: Purpose
     job: JobInfo
@@ -77,22 +77,22 @@ class RequestRefused:
 
 @attrs.frozen
 class RefusedRepeatedly:
-    """The service refused so many times for speed: the limit does not fit the plan, or is shared. Told once."""
+    """The service sent 429 this often: the limiter does not fit the plan, or others use the account. Emitted once."""
 
     refusals: int
 
 
 @attrs.frozen
 class CreditsShort:
-    """The account has too few credits: what waits to be submitted is held back, what runs is watched on.
+    """The account has too few credits: jobs that wait are held, jobs that run go on.
 
-    It goes on when credits come back (a refund, or `MusicSession.credits()` that shows enough). When nothing runs any
-    more, the jobs that still wait end with `InsufficientCredits`.
+    The hold ends when credits come back (a refund, or `MusicSession.credits()` that shows enough). When nothing runs
+    any more, the jobs that still wait end with `InsufficientCredits`.
     """
 
     job: JobInfo
     waiting: int
-    """Jobs that wait, this one included."""
+    """Number of jobs that wait, this one included."""
     needed: int
     """Credits that they cost together."""
 
@@ -114,12 +114,12 @@ class JobStreaming:
 
 
 class Verdict(StrEnum):
-    """What became of a delivery that came to a webhook door."""
+    """The verdict on a delivery that came to a webhook door."""
 
     ACCEPTED = "accepted"
-    """Genuine and new: handed on."""
+    """Genuine and new."""
     DUPLICATE = "duplicate"
-    """Genuine, and here before."""
+    """Genuine, and received before."""
     UNSIGNED = "unsigned"
     """Refused: the signature is missing or does not fit."""
     STALE = "stale"
@@ -129,16 +129,16 @@ class Verdict(StrEnum):
     TOO_LARGE = "too large"
     """Refused: more bytes than the door takes."""
     NOT_OPEN = "not open"
-    """Put off: nobody takes deliveries at this moment, and the service was told so."""
+    """Answered 503: the session is closed, or its journal has not stored it yet; the service tries again."""
 
 
 @attrs.frozen(kw_only=True)
 class WebhookReceived:
-    """A delivery came to a webhook door. What it says of itself is here only when it is genuine."""
+    """A delivery came to a webhook door. Its contents are here only when it is genuine."""
 
     verdict: Verdict
     reason: str = ""
-    """Why it was not accepted, in words of ours."""
+    """Why it was not accepted."""
     id: str | None = None
     """The service's id of the delivery."""
     event: str | None = None
@@ -170,13 +170,13 @@ class Events:
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with every event from now on, on the loop's thread; it must be quick and must not block.
 
-        A listener that raises is logged and does not disturb the session. Returns a function that ends the listening.
+        A listener that raises is logged and does not disturb the session. Returns a function that removes the listener.
         """
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener) if listener in self._listeners else None
 
     def emit(self, event: Event) -> None:
-        """Tell every listener."""
+        """Call every listener."""
         for listener in tuple(self._listeners):
             try:
                 listener(event)
@@ -193,7 +193,7 @@ class Stats:
     submits: int = 0
     """Requests that handed in a task."""
     polls: int = 0
-    """Requests that looked at a task."""
+    """Requests that polled a task."""
     refusals: int = 0
     """Answers with status 429."""
 
@@ -203,7 +203,7 @@ class Stats:
         return self.calls + self.submits + self.polls
 
     def count(self, event: Event) -> None:
-        """Take one event into the counts."""
+        """Count one event."""
         match event:
             case RequestSent(purpose=Purpose.CALL):
                 self.calls += 1

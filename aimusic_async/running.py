@@ -14,9 +14,9 @@ T = TypeVar("T")
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine as `asyncio.run` does, and cancel it on SIGTERM too, as Ctrl-C does.
 
-    By default SIGTERM, with which containers and service managers stop a program, ends Python on the spot: a POST that
-    is under way is then in doubt. Here sessions and groups are left first: what was not sent is not sent, a POST under
-    way is finished and its task id kept. Then `SystemExit(143)` is raised. Call it in the main thread.
+    By default SIGTERM, with which containers and service managers stop a program, ends Python on the spot: the outcome
+    of a POST under way is then unknown. Here sessions and groups are exited first: what was not sent is cancelled, a
+    POST under way is finished and its task id kept. Then `SystemExit(143)` is raised. Call it in the main thread.
     """
     stopped = False
 

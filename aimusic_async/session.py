@@ -193,7 +193,7 @@ class MusicSession:
             return None
         rate = STANDARD_RATE * self._settings.speed
         return await stack.enter_async_context(
-            SharedTokenBucket(f"{os.path.realpath(path)}-limit", self._account, rate)
+            SharedTokenBucket(_limit_beside(path), self._account, rate)
         )
 
     async def __aexit__(
@@ -519,6 +519,11 @@ class MusicSession:
         if self._dispatcher is None:
             raise MusicError("the session is not open: use `async with MusicSession(…) as music:`")
         return self._dispatcher
+
+
+def _limit_beside(path: str) -> str:
+    """Return the file of the limit beside a journal: the same by whatever name the journal is opened."""
+    return f"{os.path.realpath(path)}-limit"
 
 
 def _checked_account(name: str) -> str:

@@ -22,17 +22,17 @@ DEFAULT_BASE_URL = "https://api.aimusicapi.ai"
 class Settings:
     """Checked settings of one session; make them with `Settings.load`.
 
-    `api_key` is left out of the repr. `base_url` is scheme, host and port, without `/api/v1`. Times are in seconds.
+    `api_key` is omitted from the repr. `base_url` is scheme, host and port, without `/api/v1`. Times are in seconds.
     """
 
     api_key: str = attrs.field(repr=False)
     base_url: str = DEFAULT_BASE_URL
     poll_interval: float | None = None
-    """Least time between two looks at one task; None: as the service recommends (sonic 15 s, others 5 s)."""
+    """Least time between two polls of one task; None: as the service recommends (sonic 15 s, others 5 s)."""
     connect_timeout: float = 10.0
     """Longest wait for a connection; nothing was sent when it runs out."""
     stuck_after: float = 3600.0
-    """A task that is seen still running so long after it was accepted ends as `JobTimeout`, even without a timeout."""
+    """A task that still runs this long after its acceptance ends as `JobTimeout`, even without a timeout."""
     speed: float = 1.0
     """How much faster than real time the service runs: 1, but for a sandbox. Every other time is in its seconds."""
 
@@ -124,7 +124,7 @@ def _check_url(base_url: str) -> None:
 
 
 def scheme_and_host(url: str) -> tuple[str, str]:
-    """Return the two of an http or https address; both empty when it is none."""
+    """Return the scheme and host of an http or https address; both empty for anything else."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and parts.port != 0

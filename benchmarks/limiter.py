@@ -39,7 +39,7 @@ Acquire = Callable[[], Awaitable[object]]
 
 
 class LoopClock(AbstractClock):
-    """pyrate-limiter's clock (milliseconds), told by the event loop."""
+    """pyrate-limiter's clock (milliseconds), driven by the event loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()

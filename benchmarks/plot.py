@@ -12,8 +12,8 @@ Row = tuple[int, str, float, float, float]
 """N, way, and the ratios of mean turnaround, makespan and first song."""
 
 PANELS = ("mean turnaround", "last song (makespan)", "first song")
-# Okabe and Ito's colours, which all kinds of eyes tell apart; a shape and a line style besides.
-LOOKS = (
+# Okabe and Ito's colours, which all kinds of eyes can distinguish; a shape and a line style besides.
+STYLES = (
     ("#0072B2", "o", "-"),
     ("#56B4E9", "v", "-"),
     ("#D55E00", "s", "--"),
@@ -32,7 +32,7 @@ def save(path: Path, rows: list[Row], *, limit: str) -> None:
     axes = figure.subplots(1, len(PANELS))
     for number, (panel, title) in enumerate(zip(axes, PANELS, strict=True)):
         for place, way in enumerate(ways):
-            colour, marker, style = LOOKS[place % len(LOOKS)]
+            colour, marker, style = STYLES[place % len(STYLES)]
             panel.plot(
                 *_points(rows, way, number),
                 color=colour,

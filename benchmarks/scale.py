@@ -39,7 +39,7 @@ class Queued:
     traced: float
     """Bytes that Python's allocators gave out; nan when they were not watched."""
     resident: float
-    """Bytes by which the process grew; nan where the system does not tell."""
+    """Bytes by which the process grew; nan where the system does not say."""
     submit: float
     """Seconds of CPU."""
     cancel: float
@@ -125,7 +125,7 @@ def _traced() -> float:
 
 
 def _resident() -> float:
-    pages = Path("/proc/self/statm")  # Linux; the highest mark that other systems tell never falls
+    pages = Path("/proc/self/statm")  # Linux; the highest mark that other systems report never falls
     return int(pages.read_text().split()[1]) * float(os.sysconf("SC_PAGE_SIZE")) if pages.exists() else float("nan")
 
 

@@ -1,9 +1,9 @@
 """How soon N songs are there at one request per 3 seconds: ours, what people write today, and the best that could be.
 
 Virtual time over the sandbox, real HTTP, task durations log-normal (median 90 s, sigma 0.35), which no way knows.
-All ways use the same token period, so that the schedule alone is compared. The clairvoyant knows every duration: it
-looks at each task once, as soon as it has finished, and else submits. With webhooks nobody has to look: the service
-tells, and the limit is one request a song.
+All ways use the same token period, so that only the schedules are compared. The clairvoyant knows every duration: it
+polls each task once, as soon as it has finished, and otherwise submits. With webhooks nobody has to poll: the service
+reports, and the limit is one request a song.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ async def _hooked(box: Sandbox, *, refused: float = 0.0) -> AsyncIterator[MusicS
 
 
 async def with_webhooks(box: Sandbox, work: Work) -> list[float]:
-    """The same, and the service tells when a song is there."""
+    """The same, and the service reports when a song is there."""
     async with _hooked(box) as music:
         return await _as_asked(work, lambda: music.submit(SONG).result())
 
@@ -222,7 +222,7 @@ def clairvoyant(work: Work) -> Run:
 
 
 def one_request_a_song(work: Work) -> Run:
-    """The schedule of somebody who need not look: songs are sent in the order of asking, and are there by themselves.
+    """The schedule of somebody who need not poll: songs are sent in the order of asking, and are there by themselves.
 
     Nothing that sends in this order can be sooner.
     """
@@ -272,7 +272,7 @@ WAYS: dict[str, Way] = {
 
 
 @attrs.frozen
-class Told:
+class Deliveries:
     """What became of songs whose webhooks did not all arrive."""
 
     lags: list[float]
@@ -282,10 +282,10 @@ class Told:
     """For each song."""
 
 
-def unreliable(work: Work, *, lost: float = 0.0, refused: float = 0.0, seed: int = 0) -> Told:
+def unreliable(work: Work, *, lost: float = 0.0, refused: float = 0.0, seed: int = 0) -> Deliveries:
     """Make the songs with webhooks, a tenth of them doubled; some are `lost` for good, some attempts `refused`."""
 
-    async def played() -> Told:
+    async def played() -> Deliveries:
         clock = asyncio.get_running_loop().time
         there: dict[str | None, float] = {}
         options = _options(work, webhook_lost=lost, webhook_doubled=0.1, seed=seed)
@@ -300,10 +300,10 @@ def unreliable(work: Work, *, lost: float = 0.0, refused: float = 0.0, seed: int
             tasks = zip(box.books.taken(), work.durations, strict=True)
             over = {task.task_id: task.at + seconds for task, seconds in tasks}
             missing = sum(job.exception() is not None for job in jobs)
-            return Told([there[task] - over[task] for task in over], missing, len(box.books.requests) / len(jobs))
+            return Deliveries([there[task] - over[task] for task in over], missing, len(box.books.requests) / len(jobs))
 
-    told: Told = _virtual(played())
-    return told
+    deliveries: Deliveries = _virtual(played())
+    return deliveries
 
 
 def direct_call(count: int) -> float:

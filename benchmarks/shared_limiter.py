@@ -122,7 +122,7 @@ async def _ask_all_the_time(limit: Limit, path: Path, seconds: float, together: 
 
 
 def _most_within(moments: Sequence[float], seconds: float) -> int:
-    """Return the greatest number of grants in any window; what the machine's clock does not tell is no difference."""
+    """Return the greatest number of grants in any window; what the clock cannot resolve is no difference."""
     most = first = 0
     for last, moment in enumerate(moments):
         while moment - moments[first] >= seconds - 1e-5:

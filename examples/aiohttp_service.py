@@ -37,14 +37,14 @@ STATUS: dict[type[aimusic.MusicError], int] = {
     aimusic.InsufficientCredits: 402,
     aimusic.JobCancelled: 503,
     aimusic.JobTimeout: 504,
-}  # of what may end a job; the rest is 502: JobFailed, SubmissionUnknown (perhaps paid: nobody sends it again), …
+}  # for what ends a job; all else is 502: JobFailed, SubmissionUnknown (perhaps paid: nobody sends it again), …
 
 
 async def post_song(request: web.Request) -> web.Response:
     """`POST /songs {"prompt": "…", "mv": "sonic-v5"}`: submit; wait `?wait=` seconds (0, at most 60) for the song."""
     try:
-        wait, told = min(int(request.query.get("wait", 0)), 60), await request.json()
-        wish = sonic.CreateMusic(prompt=told["prompt"], mv=told.get("mv", "sonic-v5"))
+        wait, body = min(int(request.query.get("wait", 0)), 60), await request.json()
+        wish = sonic.CreateMusic(prompt=body["prompt"], mv=body.get("mv", "sonic-v5"))
     except aimusic.InvalidRequest as error:
         return web.json_response({"error": str(error), "field": error.field, "limit": error.limit}, status=422)
     except (ValueError, LookupError, TypeError, AttributeError):
@@ -61,27 +61,28 @@ async def get_song(request: web.Request) -> web.Response:
 
 
 async def answer(job: Job[Any], wait: float) -> web.Response:
-    """Wait for a job and tell how it stands. A client that hangs up, or waits no longer, leaves the job alone."""
+    """Wait for a job and report its state. A client that hangs up, or stops waiting, does not cancel the job."""
     try:
+        await job.recorded()  # it is in the journal, so a 202 is a promise that outlives this process
         async with asyncio.timeout(wait):
             song = await job
     except TimeoutError:
-        told = {"key": job.key, "state": job.state, "listen": job.streaming_url}
-        return web.json_response(told, status=202, headers={"Location": f"/songs/{job.key}"})
+        state = {"key": job.key, "state": job.state, "listen": job.streaming_url}
+        return web.json_response(state, status=202, headers={"Location": f"/songs/{job.key}"})
     except aimusic.MusicError as error:
-        told = {"key": job.key, "state": job.state, "error": str(error)}
-        return web.json_response(told, status=STATUS.get(type(error), 502))
+        state = {"key": job.key, "state": job.state, "error": str(error)}
+        return web.json_response(state, status=STATUS.get(type(error), 502))
     clips = [{"title": clip.title, "audio": clip.audio_url, "seconds": clip.duration} for clip in song.clips]
     return web.json_response({"key": job.key, "state": job.state, "clips": clips})
 
 
 async def session(app: web.Application) -> AsyncIterator[None]:
-    """Hold the session open while the server runs, and know the jobs of earlier runs again."""
+    """Keep the session open while the server runs, and submit the jobs of earlier runs again."""
     async with app[MUSIC] as music:
         await music.journal.prune()  # what ended a month ago
         for record in await music.journal.jobs(group=""):
-            told = record.state == JobState.CANCELLED or (record.state == JobState.QUEUED and record.error)
-            if record.request and not told:  # what was refused stays so: the caller knows
+            refused = record.state == JobState.CANCELLED or (record.state == JobState.QUEUED and record.error)
+            if record.request and not refused:  # what was refused stays so: the caller knows
                 request = from_plain(record.fields())
                 app[JOBS][record.key] = music.submit(request, key=record.key, timeout=TIMEOUT)
         yield

@@ -16,13 +16,13 @@ from aimusic_async.batch import Batch, Ended, Manifest, ManifestError, read_mani
 ALBUM = Path(__file__).with_name("album.jsonl")
 
 
-def tell(ended: Ended) -> None:
+def report(ended: Ended) -> None:
     """Print how a row ended."""
     print(f"{ended.row.key}: {ended.error or [path.name for path in ended.files]}", flush=True)
 
 
 async def make(session: AbstractAsyncContextManager[MusicSession], manifest: Manifest, out: Path) -> None:
-    """Tell what it will cost, then make what is not made yet."""
+    """Print what it will cost, then run the rows that are not done yet."""
     async with session as music:
         batch = Batch(music, manifest, out)
         plan = await batch.plan()
@@ -30,7 +30,7 @@ async def make(session: AbstractAsyncContextManager[MusicSession], manifest: Man
         if plan.missing or plan.conflicts:
             print(*plan.conflicts, f"{plan.missing} credits are missing", sep="\n")
             return
-        await batch.run(tell)
+        await batch.run(report)
         print(f"{batch.spent} credits spent; listen to {batch.page}")
 
 
@@ -44,7 +44,7 @@ def main() -> None:
     try:
         manifest = read_manifest(arguments.file)
         arguments.out.mkdir(parents=True, exist_ok=True)
-        # A sandbox forgets its tasks when it ends: a journal of them would be of no use.
+        # A sandbox forgets its tasks when it ends: a journal would be of no use.
         session = MusicSession(journal=arguments.out / "jobs.db") if arguments.real else MusicSession.sandbox()
         run(make(session, manifest, arguments.out))
     except ManifestError as error:

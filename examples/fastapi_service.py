@@ -1,6 +1,6 @@
 """A web service (FastAPI) that takes a request, submits it, and answers when the service's delivery comes.
 
-FastAPI and uvicorn are no dependencies of aimusic-async: `pip install fastapi uvicorn`. In one terminal:
+FastAPI and uvicorn are not dependencies of aimusic-async: `pip install fastapi uvicorn`. In one terminal:
 `aimusic sandbox --speed 60 --http-webhooks`. In another:
 
     export AIMUSIC_BASE_URL=http://127.0.0.1:8787 AIMUSIC_API_KEY=sandbox-key AIMUSIC_SPEED=60
@@ -41,7 +41,7 @@ STATUS: dict[type[aimusic.MusicError], int] = {
     aimusic.InsufficientCredits: 402,
     aimusic.JobCancelled: 503,
     aimusic.JobTimeout: 504,
-}  # of what may end a job; the rest is 502: JobFailed, SubmissionUnknown (perhaps paid: nobody sends it again), …
+}  # for what ends a job; all else is 502: JobFailed, SubmissionUnknown (perhaps paid: nobody sends it again), …
 Seconds = Annotated[float, Query(ge=0, le=60)]
 
 
@@ -53,16 +53,17 @@ class Wish(BaseModel):
 
 
 async def answer(job: Job[Any], wait: float) -> JSONResponse:
-    """Wait for a job and tell how it stands. A client that hangs up, or waits no longer, leaves the job alone."""
+    """Wait for a job and report its state. A client that hangs up, or stops waiting, does not cancel the job."""
     try:
+        await job.recorded()  # it is in the journal, so a 202 is a promise that outlives this process
         async with asyncio.timeout(wait):
             song = await job
     except TimeoutError:
-        told = {"key": job.key, "state": job.state, "listen": job.streaming_url}
-        return JSONResponse(told, 202, headers={"Location": f"/songs/{job.key}"})
+        state = {"key": job.key, "state": job.state, "listen": job.streaming_url}
+        return JSONResponse(state, 202, headers={"Location": f"/songs/{job.key}"})
     except aimusic.MusicError as error:
-        told = {"key": job.key, "state": job.state, "error": str(error)}
-        return JSONResponse(told, STATUS.get(type(error), 502))
+        state = {"key": job.key, "state": job.state, "error": str(error)}
+        return JSONResponse(state, STATUS.get(type(error), 502))
     clips = [{"title": clip.title, "audio": clip.audio_url, "seconds": clip.duration} for clip in song.clips]
     return JSONResponse({"key": job.key, "state": job.state, "clips": clips})
 
@@ -76,12 +77,12 @@ def make_app() -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        """Hold the session open while the server runs, and know the jobs of earlier runs again."""
+        """Keep the session open while the server runs, and submit the jobs of earlier runs again."""
         async with music:
             await music.journal.prune()  # what ended a month ago
             for record in await music.journal.jobs(group=""):
-                told = record.state == JobState.CANCELLED or (record.state == JobState.QUEUED and record.error)
-                if record.request and not told:  # what was refused stays so: the caller knows
+                refused = record.state == JobState.CANCELLED or (record.state == JobState.QUEUED and record.error)
+                if record.request and not refused:  # what was refused stays so: the caller knows
                     request = from_plain(record.fields())
                     jobs[record.key] = music.submit(request, key=record.key, timeout=TIMEOUT)
             yield
@@ -91,7 +92,7 @@ def make_app() -> FastAPI:
 
     @app.post("/songs")
     async def post_song(wish: Wish, wait: Seconds = 0) -> JSONResponse:
-        """Submit a song; wait so many seconds for it."""
+        """Submit a song; wait up to `wait` seconds for it."""
         try:
             request = sonic.CreateMusic(prompt=wish.prompt, mv=wish.mv)
         except aimusic.InvalidRequest as error:
@@ -102,7 +103,7 @@ def make_app() -> FastAPI:
 
     @app.get("/songs/{key}")
     async def get_song(key: str, wait: Seconds = 25) -> JSONResponse:
-        """Return the song, or 202 when it is not there after so many seconds; ask again then."""
+        """Return the song, or 202 when it is not there after `wait` seconds; ask again then."""
         if key not in jobs:
             raise HTTPException(404, "there is no such song")
         return await answer(jobs[key], wait)

@@ -31,7 +31,7 @@ async def album(session: AbstractAsyncContextManager[MusicSession], count: int, 
             print(f"{job.key}: {error}")
         print(f"{music.stats.submits} submitted in this run, {group.spent} credits spent in all")
         for record in await music.journal.jobs(group="overnight", state="unknown"):
-            print(f"{record.key} may have been paid for: look before you submit it with resend_unknown=True")
+            print(f"{record.key} may have been paid for: check before you submit it with resend_unknown=True")
 
 
 def main() -> None:

@@ -95,7 +95,7 @@ async def test_a_second_run_sends_nothing_and_has_everything():
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("seconds", [1, 10, 60, 100, 130])
-async def test_a_run_that_is_cancelled_at_any_time_is_gone_on_with(seconds):
+async def test_a_run_that_is_cancelled_at_any_time_is_resumed(seconds):
     journal = MemoryJournal()
     async with Sandbox(Options(seed=1)) as box:
         async with MusicSession.sandbox(box, journal=journal) as music:
@@ -109,7 +109,7 @@ async def test_a_run_that_is_cancelled_at_any_time_is_gone_on_with(seconds):
 
 
 @pytest.mark.looptime
-async def test_what_is_unknown_is_told_and_sent_anew_only_when_one_says_so():
+async def test_what_is_unknown_is_reported_and_sent_again_only_on_request():
     journal = MemoryJournal()
     async with Sandbox(Options(seed=1, faults=Script(Fault.dropped()))) as box:
         for more, unknown in (({}, True), ({}, True), ({"resend_unknown": True}, False)):
@@ -120,7 +120,7 @@ async def test_what_is_unknown_is_told_and_sent_anew_only_when_one_says_so():
 
 
 @pytest.mark.looptime
-async def test_a_row_that_changed_is_told_in_the_plan_and_not_sent():
+async def test_a_row_that_changed_is_reported_in_the_plan_and_not_sent():
     journal = MemoryJournal()
     async with Sandbox(Options(seed=1)) as box:
         async with MusicSession.sandbox(box, journal=journal) as music:
@@ -140,14 +140,14 @@ async def test_the_time_that_is_left_shrinks_and_is_learned():
     async with MusicSession.sandbox(speed=1) as music:
         rows = [{**SONG, "key": str(number)} for number in range(20)]
         batch = Batch(music, manifest(*rows))
-        foretold = (await batch.plan()).polled.seconds
+        predicted = (await batch.plan()).polled.seconds
         began = asyncio.get_running_loop().time()
         await batch.run(lambda _: left.append(batch.left().seconds))
         took = asyncio.get_running_loop().time() - began
-    assert 0.5 < foretold / took < 2
+    assert 0.5 < predicted / took < 2
     assert left[-1] == 0
     assert left[0] > left[10] > 0
-    assert left[0] < foretold
+    assert left[0] < predicted
 
 
 @pytest.mark.looptime

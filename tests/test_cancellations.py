@@ -17,7 +17,7 @@ def journal(request):
 
 
 async def agrees(journal, paid):
-    """The journal knows the tasks that were paid for, nobody's claim on them is left, and nothing is in doubt."""
+    """The journal knows the tasks that were paid for, nobody owns them any more, and no outcome is unknown."""
     if journal is not None:
         records = await journal.find(account_id("default", "127.0.0.1"))
         assert {record.task_id for record in records if record.task_id} == paid
@@ -134,7 +134,7 @@ async def test_a_waiter_that_is_cancelled_leaves_the_other_waiters_waiting(song)
 
 
 @pytest.mark.looptime
-async def test_a_job_cancelled_while_it_is_looked_at_ends_at_once(fake, song):
+async def test_a_job_cancelled_while_it_is_polled_ends_at_once(fake, song):
     async def slowly(_request):
         await asyncio.sleep(20)
         return {"data": [{"clip_id": "c", "state": "succeeded"}]}

@@ -15,7 +15,7 @@ from aimusic_async import (
 
 
 @pytest.mark.looptime
-async def test_a_job_is_told_from_the_queue_to_its_end(song):
+async def test_events_report_a_job_from_the_queue_to_its_end(song):
     heard = []
     async with MusicSession.sandbox(speed=1) as music:
         music.events.listen(heard.append)

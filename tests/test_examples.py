@@ -89,7 +89,7 @@ async def test_a_night_s_work_is_done_once_however_often_it_is_run(tmp_path):
     assert "0 submitted in this run, 30 credits spent in all" in again
 
 
-async def test_a_night_s_work_has_a_sandbox_of_its_own_unless_told_otherwise(tmp_path):
+async def test_a_night_s_work_has_a_sandbox_of_its_own_by_default(tmp_path):
     text = await printed("overnight.py", "--count", "2", env=dict(os.environ, TMPDIR=str(tmp_path)))
     assert "2 of 2 are there" in text
     assert list(tmp_path.iterdir()) == []
@@ -136,12 +136,12 @@ def listens(port):
 async def test_a_service_answers_when_the_delivery_comes_and_never_polls(name, tmp_path):
     options = Options(speed=100, durations={"sonic": 60}, http_webhooks=True, song_seconds=(2, 3))
     async with Sandbox(options) as box, serving(name, box, tmp_path) as ask:
-        status, told = await ask("POST", "/songs", json=WISH)
-        assert (status, told["state"]) == (202, "queued")
+        status, answer = await ask("POST", "/songs", json=WISH)
+        assert (status, answer["state"]) == (202, "queued")
         with pytest.raises(TimeoutError):  # a client that hangs up changes nothing
-            await ask("GET", f"/songs/{told['key']}", timeout=aiohttp.ClientTimeout(0.1))
-        status, song = await ask("GET", f"/songs/{told['key']}")
-        assert (status, song["key"], song["state"], len(song["clips"])) == (200, told["key"], "succeeded", 2)
+            await ask("GET", f"/songs/{answer['key']}", timeout=aiohttp.ClientTimeout(0.1))
+        status, song = await ask("GET", f"/songs/{answer['key']}")
+        assert (status, song["key"], song["state"], len(song["clips"])) == (200, answer["key"], "succeeded", 2)
         assert all(clip["audio"].startswith(f"{box.url}/files/") for clip in song["clips"])
         assert (await ask("POST", "/songs?wait=20", json=WISH))[0] == 200
         assert [(entry.method, entry.operation) for entry in box.books.requests] == [("POST", "sonic.create_music")] * 2
@@ -153,9 +153,9 @@ async def test_a_service_answers_when_the_delivery_comes_and_never_polls(name, t
 @pytest.mark.parametrize("name", SERVICES)
 async def test_a_service_refuses_what_makes_no_sense_without_asking_anybody(name, tmp_path):
     async with Sandbox(Options(http_webhooks=True)) as box, serving(name, box, tmp_path) as ask:
-        status, told = await ask("POST", "/songs", json={**WISH, "prompt": "la" * 5000})
-        assert (status, told["field"]) == (422, "prompt")
-        assert "at most" in told["limit"]
+        status, answer = await ask("POST", "/songs", json={**WISH, "prompt": "la" * 5000})
+        assert (status, answer["field"]) == (422, "prompt")
+        assert "at most" in answer["limit"]
         for wrong in ({}, [], {"prompt": None}, {**WISH, "mv": 5}):
             assert (await ask("POST", "/songs", json=wrong))[0] in (400, 422)
         assert (await ask("POST", "/songs?wait=soon", json=WISH))[0] in (400, 422)
@@ -173,18 +173,18 @@ async def test_a_service_says_what_went_wrong(name, tmp_path):
         async def posted(wish=WISH):
             return await ask("POST", "/songs?wait=30", json=wish)
 
-        status, told = await posted()
-        assert (status, told["state"]) == (502, "failed")
-        assert "refunded" in told["error"]
-        status, told = await posted()
-        assert (status, told["state"]) == (502, "unknown")
-        assert "may have taken and charged it" in told["error"]
-        assert await ask("GET", f"/songs/{told['key']}") == (502, told)
+        status, answer = await posted()
+        assert (status, answer["state"]) == (502, "failed")
+        assert "refunded" in answer["error"]
+        status, answer = await posted()
+        assert (status, answer["state"]) == (502, "unknown")
+        assert "may have taken and charged it" in answer["error"]
+        assert await ask("GET", f"/songs/{answer['key']}") == (502, answer)
         assert (await posted(REFUSED_WISH))[0] == 422
         assert (await posted())[0] == 200
-        status, told = await posted()
-        assert (status, told["state"]) == (402, "failed")
-        assert "credits" in told["error"]
+        status, answer = await posted()
+        assert (status, answer["state"]) == (402, "failed")
+        assert "credits" in answer["error"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="elsewhere a program cannot be asked to end")

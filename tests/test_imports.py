@@ -52,7 +52,7 @@ def test_an_error_loads_nothing_else():
     assert {name for name in loaded if name.startswith("aimusic_async.")} == {"aimusic_async.errors"}
 
 
-def test_type_checkers_and_python_are_told_the_same_names():
+def test_type_checkers_and_python_know_the_same_names():
     seen = dict(as_type_checkers_see_it())
     assert sorted(seen) == sorted(aimusic_async.__all__)
     for name, home in seen.items():

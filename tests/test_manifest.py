@@ -1,4 +1,4 @@
-"""Manifests: four formats give the same requests, and everything that is wrong is told with its line."""
+"""Manifests: four formats give the same requests, and every fault is reported with its line."""
 
 import codecs
 import json
@@ -181,9 +181,9 @@ def test_a_secret_does_not_decide_the_name_and_is_in_no_fault():
     one, two = (next(iter(requests(as_jsonl({**row, "webhook_secret": word}), "a.jsonl"))) for word in ("x1", "x2"))
     assert one == two
     for wrong in ({"webhook_secret": ["hidden-1"]}, {"webhook_secret": "$hidden-1"}):
-        (told,) = faults(as_jsonl({**row, **wrong}), "a.jsonl")
-        assert "webhook_secret" in told
-        assert "hidden" not in told
+        (reported,) = faults(as_jsonl({**row, **wrong}), "a.jsonl")
+        assert "webhook_secret" in reported
+        assert "hidden" not in reported
 
 
 # --- what is wrong ---------------------------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ WRONG = {
         as_jsonl({**SONG, "vocal_gender": "x"}),
         "a.jsonl:1: vocal_gender: must be 'f' or 'm'; got 'x'",
     ),
-    "what no field can tell alone": (
+    "rules about several fields": (
         as_jsonl({**SONG, "gpt_description_prompt": "x"}),
         (
             "a.jsonl:1: prompt: or gpt_description_prompt, not both: your lyrics, or what they are about; "
@@ -327,7 +327,7 @@ WRONG = {
         b'[[row]]\nop = "sonic.upsample_tags"\ntags = "a"\n\n[[row]]\nop = "sonic.upsample_tags"\n',
         "a.toml:5: tags: is required by sonic.upsample_tags",
     ),
-    "toml: lines that cannot be told": (
+    "toml: lines that nobody knows": (
         b'[[row]]\nop = "sonic.upsample_tags"\ntags = """\n[[row]]\n"""\n[[row]]\nop = "sonic.upsample_tags"\n',
         "a.toml:row 2: tags: is required by sonic.upsample_tags",
     ),
@@ -349,31 +349,31 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_is_told_with_its_place(name):
+def test_what_is_wrong_is_reported_with_its_place(name):
     data, expected = WRONG[name]
-    told = faults(data, expected.partition(":")[0])
-    assert told == expected.split("\n")
+    reported = faults(data, expected.partition(":")[0])
+    assert reported == expected.split("\n")
 
 
 @pytest.mark.parametrize("data", ["- op: [a\n- b\n", "- op: a\n\tkey: b\n", "- \x00", "- 'a", "- {op: %}"])
-def test_broken_yaml_is_told_with_a_line(data):
-    (told,) = faults(data, "a.yaml")
-    assert re.match(r"a\.yaml:[123]: is not YAML: \w+", told)
+def test_broken_yaml_is_reported_with_a_line(data):
+    (reported,) = faults(data, "a.yaml")
+    assert re.match(r"a\.yaml:[123]: is not YAML: \w+", reported)
 
 
-def test_all_faults_are_told_in_the_order_of_the_file():
+def test_all_faults_are_reported_in_the_order_of_the_file():
     rows = [
         {"op": "sonic.get_bpm"},
         {"op": "sonic.get_bpm", "clip_id": "$nobody.clip"},
         {**SONG, "title": LONG, "mv": 5, "x": 1},
         {"op": "sonic.nothing"},
     ]
-    told = faults(as_jsonl(*rows[:2]) + b"{\n" + as_jsonl(*rows[2:]), "a.jsonl")
-    assert [line.split(":")[1] for line in told] == ["1", "2", "3", "4", "4", "4", "5"]
-    assert {line.split(": ")[1] for line in told if line.startswith("a.jsonl:4")} == {"title", "mv", "x"}
+    reported = faults(as_jsonl(*rows[:2]) + b"{\n" + as_jsonl(*rows[2:]), "a.jsonl")
+    assert [line.split(":")[1] for line in reported] == ["1", "2", "3", "4", "4", "4", "5"]
+    assert {line.split(": ")[1] for line in reported if line.startswith("a.jsonl:4")} == {"title", "mv", "x"}
 
 
-def test_too_much_is_told_and_not_read(monkeypatch):
+def test_too_much_is_reported_and_not_read(monkeypatch):
     from aimusic_async.manifest import loading
 
     monkeypatch.setattr(limits, "MOST_ROWS", 2)
@@ -387,16 +387,16 @@ def test_too_much_is_told_and_not_read(monkeypatch):
         "toml": b'[[row]]\nop = "sonic.get_bpm"\nclip_id = "x"\n' * 3,
     }
     for suffix, data in many.items():
-        (told,) = faults(data, f"a.{suffix}")
-        assert told.endswith(": holds more than 2 rows; split it")
+        (reported,) = faults(data, f"a.{suffix}")
+        assert reported.endswith(": holds more than 2 rows; split it")
     assert faults(b" " * 1001, "a.jsonl") == ["a.jsonl: is larger than 0 MB; split it"]
     assert faults(b" " * 501, "a.toml") == ["a.toml: is larger than 0 MB; split it, or write it as JSONL"]
 
 
 def test_aliases_of_aliases_do_not_grow_without_end():
     lines = ["- &a0 {x: 1}", *(f"- &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)), "- {op: *a8}"]
-    told = faults("\n".join(lines), "a.yaml")
-    assert any("one row holds more than 10000 values" in line for line in told)
+    reported = faults("\n".join(lines), "a.yaml")
+    assert any("one row holds more than 10000 values" in line for line in reported)
 
 
 def test_an_alias_of_itself_is_a_fault():

@@ -99,13 +99,13 @@ def test_two_dollars_are_one_and_no_reference():
     assert row.request.title == "$5 a day"
 
 
-def test_what_the_result_has_not_is_told_when_it_is_there():
-    told = {
+def test_what_the_result_lacks_is_reported_when_it_is_there():
+    reported = {
         "$song.clip[2]": r"\$song.clip\[2\]: there are 2, counted from 0",
         "$stems.part.Drums": r"\$stems.part.Drums: the parts are c0, Vocals",
         "$song.clip[1].audio_url": "the result does not say",
     }
-    for text, words in told.items():
+    for text, words in reported.items():
         *_, row = manifest(*sources(), user(text))
         (source,) = row.sources
         with pytest.raises(NothingThere, match=words):
@@ -144,8 +144,8 @@ def test_what_makes_no_sense_is_a_fault_before_anything_is_sent(text):
 
 def test_only_texts_can_be_taken_from_others():
     row = {"key": "song", **SONG}
-    told = fault_of(row, {**SONG, "style_weight": "$song.clip"})
-    assert told == "a.jsonl:2: style_weight: cannot be taken from another row: it is not a text; got '$song.clip'"
+    reported = fault_of(row, {**SONG, "style_weight": "$song.clip"})
+    assert reported == "a.jsonl:2: style_weight: cannot be taken from another row: it is not a text; got '$song.clip'"
 
 
 def test_circles_are_faults():
@@ -166,8 +166,8 @@ def test_a_long_chain_is_no_trouble():
 
 
 def test_a_row_with_faults_of_its_own_is_there_all_the_same():
-    told = fault_of({"key": "song", **SONG, "title": 5}, user("$song.clip"))
-    assert told == "a.jsonl:1: title: must be a string, not int; got 5"
+    reported = fault_of({"key": "song", **SONG, "title": 5}, user("$song.clip"))
+    assert reported == "a.jsonl:1: title: must be a string, not int; got 5"
 
 
 def test_the_name_of_a_row_without_key_follows_from_what_it_refers_to():

@@ -106,7 +106,7 @@ async def test_a_timeout_leaves_the_task_to_the_next_run(journal, song):
 
 
 @pytest.mark.looptime
-async def test_what_is_in_doubt_is_told_and_not_sent_again_unless_one_says_so(fake, journal, song):
+async def test_an_unknown_outcome_is_reported_and_not_sent_again_unless_one_says_so(fake, journal, song):
     async def hang_up(request):
         request.transport.abort()
         return {}
@@ -127,7 +127,7 @@ async def test_what_is_in_doubt_is_told_and_not_sent_again_unless_one_says_so(fa
 
 
 @pytest.mark.looptime
-async def test_a_job_in_doubt_is_settled_by_hand_either_way(fake, journal, song):
+async def test_a_job_of_unknown_outcome_is_settled_by_hand_either_way(fake, journal, song):
     async def hang_up(request):
         request.transport.abort()
         return {}
@@ -150,7 +150,7 @@ async def test_a_job_in_doubt_is_settled_by_hand_either_way(fake, journal, song)
 
 
 @pytest.mark.looptime
-async def test_a_failed_job_fails_again_and_is_made_anew_only_when_one_says_so(journal, song):
+async def test_a_failed_job_fails_again_and_is_sent_again_only_when_one_says_so(journal, song):
     async with Sandbox(Options(seed=1, task_failure_rate=1)) as box:
         for _ in range(2):
             async with MusicSession.sandbox(box, journal=journal) as music:
@@ -197,7 +197,7 @@ async def test_a_key_with_another_request_is_an_error_that_shows_both(journal, s
 
 
 @pytest.mark.looptime
-async def test_a_task_that_the_service_knows_no_more_is_given_up_by_hand_and_made_anew(fake, journal, song):
+async def test_a_task_that_the_service_knows_no_more_is_given_up_by_hand_and_sent_again(fake, journal, song):
     fake.script("/sonic/create", {"task_id": "t1"}, {"task_id": "t2"})
     fake.script("/sonic/task/t1", (404, {"type": "not_found", "error": "task not found"}))
     fake.script("/sonic/task/t2", {"code": 200, "data": [{"clip_id": "c2", "state": "succeeded"}] * 2})
@@ -408,7 +408,7 @@ async def test_what_cannot_be_written_down_waits_and_is_sent_once_the_journal_wo
 
 
 @pytest.mark.looptime
-async def test_a_task_id_that_cannot_be_written_down_is_told_in_the_log(fake, song, caplog):
+async def test_a_task_id_that_cannot_be_written_down_is_logged(fake, song, caplog):
     journal = Broken()
 
     async def slowly(request):
@@ -483,7 +483,7 @@ def test_a_request_in_the_journal_reads_as_json(song):
 
 
 class Failing(MemoryJournal):
-    """A journal that raises `error`, or hangs, at one kind of step for as long as it is told to."""
+    """A journal that raises `error`, or hangs, at one kind of step for as long as a test wants."""
 
     error = None
     at = ()
@@ -594,7 +594,7 @@ async def test_what_cannot_be_asked_for_ever_is_not_left_as_being_sent(fake, jou
 
 
 @pytest.mark.looptime
-async def test_what_is_to_be_sent_anew_is_sent_anew_once_whoever_asks(fake, journal, song):
+async def test_what_is_to_be_sent_again_is_sent_once_whoever_asks(fake, journal, song):
     async def hang_up(request):
         request.transport.abort()
         return {}

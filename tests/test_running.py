@@ -51,7 +51,7 @@ def test_a_signal_lets_it_end_in_good_order(sent, code):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"begun\n"
         process.send_signal(sent)
-        told, errors = process.communicate(timeout=15)
-    assert told == b"in good order\n"
+        output, errors = process.communicate(timeout=15)
+    assert output == b"in good order\n"
     assert process.returncode == code
     assert errors == b"" or sent is signal.SIGINT

@@ -614,13 +614,13 @@ async def test_on_a_plan_that_counts_submits_only_polls_have_a_limiter_of_their_
 
 
 @pytest.mark.looptime
-async def test_a_limit_that_does_not_fit_is_told_once(fake, caplog):
+async def test_a_limit_that_does_not_fit_is_reported_once(fake, caplog):
     fake.script("/get-credits", *[(429, {"type": "rate_limit"})] * 6, {"credits": 1})
-    told = []
+    reported = []
     async with MusicSession("key", fake.url) as music:
-        music.events.listen(lambda event: told.append(event) if isinstance(event, RefusedRepeatedly) else None)
+        music.events.listen(lambda event: reported.append(event) if isinstance(event, RefusedRepeatedly) else None)
         await music.credits()
-    assert told == [RefusedRepeatedly(3)]
+    assert reported == [RefusedRepeatedly(3)]
     assert caplog.text.count("does another program use the same key?") == 1
 
 
@@ -678,7 +678,7 @@ async def test_what_is_no_request_is_refused_where_it_is_given(fake, nonsense):
 
 
 @pytest.mark.looptime
-async def test_a_wrong_key_is_told_once_and_nothing_more_is_sent(fake, song):
+async def test_a_wrong_key_is_reported_once_and_nothing_more_is_sent(fake, song):
     fake.script("/sonic/create", (401, {"type": "unauthorized", "error": "Invalid API key."}))
     async with MusicSession("key", fake.url) as music:
         with pytest.raises(ExceptionGroup, match="50 of 50 jobs failed") as caught:
@@ -691,7 +691,7 @@ async def test_a_wrong_key_is_told_once_and_nothing_more_is_sent(fake, song):
 
 
 @pytest.mark.looptime
-async def test_an_outage_is_told_at_once_and_stands_behind_the_timeout(song, caplog):
+async def test_an_outage_is_reported_at_once_and_stands_behind_the_timeout(song, caplog):
     async with MusicSession("key", "http://127.0.0.1:9") as music:
         with pytest.raises(ExceptionGroup) as caught:
             async with music.group(timeout=15) as group:

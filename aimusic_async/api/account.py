@@ -1,4 +1,4 @@
-"""The account itself: what it has left."""
+"""The account itself: its credits."""
 
 from __future__ import annotations
 

@@ -57,8 +57,8 @@ class Styled(TaskRequest[R]):
             return
         for name, most in (("prompt", model.prompt), ("tags", model.tags)):
             text = getattr(self, name, None)
-            if text is not None and (told := MaxLength(most).broken(text)):
-                raise InvalidRequest(name, f"{told} (limit of {self.mv})", text, operation=self.operation)
+            if text is not None and (rule := MaxLength(most).broken(text)):
+                raise InvalidRequest(name, f"{rule} (limit of {self.mv})", text, operation=self.operation)
         if model.only_at and self.endpoint.path not in model.only_at:
             raise InvalidRequest("mv", "is not for this operation", self.mv, operation=self.operation)
         if self.vocal_gender is not None and not model.vocal_gender:
@@ -70,8 +70,8 @@ class Styled(TaskRequest[R]):
 class Generation(Styled[Song]):
     """Fields of every operation that writes a song from lyrics or from a description.
 
-    Give `prompt` (your lyrics) or `gpt_description_prompt` (what it is about); `custom_mode` follows from that and may
-    be left out. An instrumental needs neither.
+    Give `prompt` (your lyrics) or `gpt_description_prompt` (what it is about); `custom_mode` follows from that and can
+    be omitted. An instrumental needs neither.
     """
 
     prompt: Prompt | None = None

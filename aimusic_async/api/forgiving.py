@@ -1,4 +1,4 @@
-"""Reading values that may be written in many ways: what is absent or odd is None, what must be there raises. Pure."""
+"""Reads values that may be written in many ways: absent or odd ones are None, missing required ones raise. Pure."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, IndexError)
-"""What `structure` raises when something that must be there is not."""
+"""What `structure` raises when a required value is missing."""
 
 
 def structure(payload: Mapping[str, Any], cls: type[R], *, raw: Mapping[str, Any]) -> R:
-    """Make a result of the part of an answer that holds it, and keep `raw`, the service's own words, with it."""
+    """Build a result from its part of an answer, and keep `raw`, the service's own words, with it."""
     made: R = _reader().structure({**payload, "raw": raw}, cls)
     return made
 
@@ -87,7 +87,7 @@ def _reader() -> Converter:
         datetime | None: _moment,
         bool | None: lambda value: value if isinstance(value, bool) else None,
     }
-    # Each field gets its function once, when its class is met: to look a union up for every value costs far more.
+    # Each field gets its function once, when its class is first used: dispatching on a union per value costs far more.
     reader.register_structure_hook_factory(
         lambda kind: not isinstance(kind, type) and kind in exact, lambda kind: _ignoring_kind(exact[kind])
     )

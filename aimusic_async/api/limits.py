@@ -26,7 +26,7 @@ class Limit(Protocol):
 
 @attrs.frozen
 class MaxLength:
-    """At most so many characters."""
+    """At most this many characters."""
 
     characters: int
 
@@ -39,7 +39,7 @@ class MaxLength:
 
 @attrs.frozen
 class NotEmpty:
-    """More than white space."""
+    """Not only white space."""
 
     def broken(self, value: str) -> str | None:
         """See `Limit.broken`."""
@@ -48,7 +48,7 @@ class NotEmpty:
 
 @attrs.frozen
 class Between:
-    """A number in a range; both ends belong to it. Not-a-number never does."""
+    """A number in a range that includes both ends; NaN is never in it."""
 
     least: float
     most: float = math.inf
@@ -75,7 +75,7 @@ class Above:
 
 @attrs.frozen
 class Items:
-    """A list of so many entries."""
+    """A list of this many entries."""
 
     least: int
     most: int
@@ -124,13 +124,13 @@ class FieldSpec:
     kind: type | tuple[object, ...]
     """`str`, `bool`, `int`, `float`, `list`, or a tuple of the literal values that are allowed."""
     entry: type
-    """Of what a list is: `str`, or an attrs class. `str` for what is no list."""
+    """The type of a list's entries: `str`, or an attrs class. `str` for other fields."""
     optional: bool
     required: bool
     limits: tuple[Limit, ...]
     doc: str
     entry_limits: tuple[Limit, ...]
-    """Rules of each entry of a list."""
+    """Rules for each entry of a list."""
     secret: bool
     """Never shown, not even in an error."""
 
@@ -152,12 +152,12 @@ class FieldSpec:
         return _first_broken(self.limits, value) or (self.kind is list and self._entry_broken(value)) or None
 
     def _entry_broken(self, entries: Any) -> str | None:
-        told = next((told for one in entries if (told := _first_broken(self.entry_limits, one))), None)
-        return f"must hold entries each of which {told}" if told else None
+        rule = next((rule for one in entries if (rule := _first_broken(self.entry_limits, one))), None)
+        return f"must hold entries each of which {rule}" if rule else None
 
 
 def _first_broken(limits: Sequence[Limit], value: object) -> str | None:
-    return next((told for limit in limits if (told := limit.broken(value))), None)
+    return next((rule for limit in limits if (rule := limit.broken(value))), None)
 
 
 def _finite(value: float) -> bool:
@@ -174,7 +174,7 @@ def _named(value: object) -> str:
 
 
 def listed(entries: Sequence[str]) -> Sequence[str]:
-    """Make a tuple of a list, so that requests are hashable; what is no list is left for the check to refuse."""
+    """Turn a list into a tuple, so that requests are hashable; the check refuses anything else."""
     return tuple(entries) if isinstance(entries, list) else entries
 
 
@@ -248,5 +248,5 @@ def check(operation: str, specs: Sequence[FieldSpec], values: object) -> None:
     """Raise `InvalidRequest` for the first field of `values` that breaks its spec."""
     for spec in specs:
         value = getattr(values, spec.name)
-        if told := spec.broken(value):
-            raise InvalidRequest(spec.name, told, "(secret)" if spec.secret else value, operation=operation)
+        if rule := spec.broken(value):
+            raise InvalidRequest(spec.name, rule, "(secret)" if spec.secret else value, operation=operation)

@@ -1,4 +1,4 @@
-"""The music models (`mv`) that are known, and what each allows. Unknown ones pass: models are data, no closed list."""
+"""The known music models (`mv`), and what each allows. Unknown ones pass: models are data, not a closed list."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from .results import Song
 
 __all__ = ["CreateInstrumental", "CreateVocal", "Segment"]
 
-Word = Annotated[str, NotEmpty(), Doc("predicted when left out")]
+Word = Annotated[str, NotEmpty(), Doc("predicted when omitted")]
 Words = Annotated[Sequence[str], Items(1, 5), Doc("up to 5; for v1.0")]
 
 
@@ -88,8 +88,8 @@ class CreateInstrumental(TaskRequest[Song]):
             self._check_duration(1, 60)
             self._refuse_given("v1.0", "segments")
             return
-        if told := MaxLength(199).broken(self.description):
-            raise InvalidRequest("description", f"{told} (limit of v2.0)", self.description, operation=self.operation)
+        if rule := MaxLength(199).broken(self.description):
+            raise InvalidRequest("description", f"{rule} (limit of v2.0)", self.description, operation=self.operation)
         self._refuse_given("v2.0", "genre", "mood", "instrument", "theme")
         self._check_duration(30, 120)
         if self.segments is None:
@@ -99,7 +99,7 @@ class CreateInstrumental(TaskRequest[Song]):
             limit = f"must last 30 to 120 seconds together, not {total}"
             raise InvalidRequest("segments", limit, self.segments, operation=self.operation)
         if self.duration is not None and self.duration != total:
-            limit = f"must be left out, or be the segments' sum ({total})"
+            limit = f"must be omitted, or be the segments' sum ({total})"
             raise InvalidRequest("duration", limit, self.duration, operation=self.operation)
 
     def _refuse_given(self, version: str, *names: str) -> None:
@@ -108,5 +108,5 @@ class CreateInstrumental(TaskRequest[Song]):
                 raise InvalidRequest(name, f"is not used by version {version}", value, operation=self.operation)
 
     def _check_duration(self, least: int, most: int) -> None:
-        if self.duration is not None and (told := Between(least, most).broken(self.duration)):
-            raise InvalidRequest("duration", told, self.duration, operation=self.operation)
+        if self.duration is not None and (rule := Between(least, most).broken(self.duration)):
+            raise InvalidRequest("duration", rule, self.duration, operation=self.operation)

@@ -1,7 +1,7 @@
 """Requests as plain data and back: for a journal, a manifest, a message to another process. Pure.
 
 `to_plain(request)` gives `{"op": "sonic.create_music", …fields that were given…}`, which JSON can hold;
-`from_plain` makes the request again, with every check. Secrets are left out: they are not to be stored.
+`from_plain` builds the request again, with every check. Secrets are omitted: they must not be stored.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def to_plain(request: Request[Any]) -> dict[str, Any]:
 
 
 def from_plain(data: Mapping[str, Any]) -> Request[Any]:
-    """Make a request of plain data; raises `InvalidRequest` for an unknown operation or field, or a wrong value."""
+    """Build a request from plain data; raises `InvalidRequest` for an unknown operation or field, or a wrong value."""
     name = data.get(OPERATION)
     known = operations()
     if not isinstance(name, str) or name not in known:

@@ -1,4 +1,4 @@
-"""What operations cost, in credits, and where the figure comes from: the only place that says it.
+"""What operations cost, in credits, and where each figure comes from: the only place that says so.
 
 Prices change; those of the introduction page of 2026-01-24 win where sources differ.
 """
@@ -28,4 +28,4 @@ PRODUCER_SONG = 10
 PRODUCER_FILE = 2
 NURO_SONG = 10
 RIFFUSION_SONG = 12
-RIFFUSION_UPLOAD = 0  # no source tells
+RIFFUSION_UPLOAD = 0  # not documented

@@ -1,6 +1,6 @@
 """What a refusal means: status, `type` word and text of an answer → the error class to raise. Pure.
 
-The status alone does not tell: 403 stands for money, subscription, content and queues; an unknown task is a 400; and an
+The status alone does not say: 403 stands for money, subscription, content and queues; an unknown task is a 400; and an
 error may come inside an HTTP 200 with a `code` of its own.
 """
 
@@ -74,7 +74,7 @@ _BY_TEXT: Mapping[int, tuple[tuple[str, type[ApiError]], ...]] = {
 def refusal(
     status: int, body: Any, *, text: str = "", retry_after: float | None = None, request: object | None = None
 ) -> ApiError | None:
-    """Return the error that an answer stands for, None when it is no error."""
+    """Return the error for an answer, None when it is none."""
     fields = body if isinstance(body, dict) else {}
     code = fields.get("code")
     if status < 300 and isinstance(code, int) and not isinstance(code, bool) and code >= 400:

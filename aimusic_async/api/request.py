@@ -52,7 +52,7 @@ class Endpoint:
         return self.path.split("/")[1]
 
     def task_path(self, task_id: str) -> str:
-        """Return the path that tells how a task is doing."""
+        """Return the path for polling a task."""
         return f"/{self.platform}/task/{quote(task_id, safe='')}"
 
 
@@ -79,7 +79,7 @@ class Request(Generic[R]):
         self.check_together()
 
     def check_together(self) -> None:
-        """Check what no field can tell alone; subclasses raise `InvalidRequest` here."""
+        """Check rules about several fields; subclasses raise `InvalidRequest` here."""
 
     @property
     def answer(self) -> Answer:
@@ -104,7 +104,7 @@ class Request(Generic[R]):
         return (cls.__doc__ or "").partition("Page: ")[2].partition("\n")[0].partition(".")[0].partition(";")[0]
 
     def derived(self) -> Mapping[str, object]:
-        """Return fields that follow from others and were left out by the caller."""
+        """Return fields that follow from others and were omitted by the caller."""
         return {}
 
 

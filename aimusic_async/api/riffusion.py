@@ -83,7 +83,7 @@ class _Edit(_Creation):
 
 @attrs.frozen(kw_only=True)
 class Cover(_Edit):
-    """Sing a clip anew in another style. Page: riffusion cover (deprecated)."""
+    """Sing a clip again in another style. Page: riffusion cover (deprecated)."""
 
     endpoint: ClassVar[Endpoint] = _create("cover_music")
 
@@ -102,7 +102,7 @@ class Extend(_Edit):
 
 @attrs.frozen(kw_only=True)
 class ReplaceSection(_Edit):
-    """Sing a section anew. Page: riffusion replace section (deprecated); the bounds' names are taken from its time."""
+    """Sing a section again. Page: riffusion replace section (deprecated); the bounds' names are taken from its time."""
 
     endpoint: ClassVar[Endpoint] = _create("replace_music")
 
@@ -117,7 +117,7 @@ class ReplaceSection(_Edit):
 
 @attrs.frozen(kw_only=True)
 class SwapSound(_Edit):
-    """Keep the voice, exchange the backing; `sound` describes the new one. Page: riffusion swap sound (deprecated)."""
+    """Keep the voice, replace the backing; `sound` describes the new one. Page: riffusion swap sound (deprecated)."""
 
     endpoint: ClassVar[Endpoint] = _create("swap_music_sound")
 
@@ -126,7 +126,7 @@ class SwapSound(_Edit):
 
 @attrs.frozen(kw_only=True)
 class SwapVocals(_Edit):
-    """Keep the backing, exchange the voice; `sound` describes the new one. Page: riffusion swap vocals (deprecated)."""
+    """Keep the backing, replace the voice; `sound` describes the new one. Page: riffusion swap vocals (deprecated)."""
 
     endpoint: ClassVar[Endpoint] = _create("swap_music_vocals")
 
@@ -135,7 +135,7 @@ class SwapVocals(_Edit):
 
 @attrs.frozen(kw_only=True)
 class Upload(Request[UploadedClip]):
-    """Bring in a file of your own. Page: riffusion upload (deprecated); its price is not told."""
+    """Bring in a file of your own. Page: riffusion upload (deprecated); its price is not documented."""
 
     endpoint: ClassVar[Endpoint] = Endpoint(path="/riffusion/upload", answer=Answer.NOW, reply_within=120.0)
     cost: ClassVar[int] = prices.RIFFUSION_UPLOAD

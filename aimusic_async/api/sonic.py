@@ -101,7 +101,7 @@ class ExtendMusic(Generation):
 
 @attrs.frozen(kw_only=True)
 class CoverMusic(Generation):
-    """Sing a clip anew in another style. Page: cover music. For uploaded clips use `CoverUploadMusic`."""
+    """Sing a clip again in another style. Page: cover music. For uploaded clips use `CoverUploadMusic`."""
 
     endpoint: ClassVar[Endpoint] = _create("cover_music")
     cost: ClassVar[int] = prices.SONG
@@ -144,7 +144,7 @@ class ExtendUploadMusic(Generation):
 
 @attrs.frozen(kw_only=True)
 class CoverUploadMusic(Generation):
-    """Sing an uploaded clip anew in another style. Page: special scenarios."""
+    """Sing an uploaded clip again in another style. Page: special scenarios."""
 
     endpoint: ClassVar[Endpoint] = _create("cover_upload_music")
     cost: ClassVar[int] = prices.SONG
@@ -266,7 +266,7 @@ class Mashup(Generation):
 
 @attrs.frozen(kw_only=True)
 class ReplaceSection(Styled[Song]):
-    """Sing a section of a song anew. Page: replace section."""
+    """Sing a section of a song again. Page: replace section."""
 
     endpoint: ClassVar[Endpoint] = _task("/sonic/replace-section")
     cost: ClassVar[int] = prices.EDIT
@@ -355,7 +355,7 @@ class GetMidi(Request[Midi]):
 
 @attrs.frozen(kw_only=True)
 class GetLyricsTimeline(Request[LyricsTimeline]):
-    """Tell when each word is sung; only the first time for a clip costs a credit. Page: lyrics timeline."""
+    """Return when each word is sung; only the first time for a clip costs a credit. Page: lyrics timeline."""
 
     endpoint: ClassVar[Endpoint] = _call("/sonic/aligned-lyrics", Answer.REPEAT)
     cost: ClassVar[int] = prices.TIMELINE

@@ -28,7 +28,7 @@ R = TypeVar("R")
 
 @attrs.frozen(kw_only=True)
 class Reply:
-    """An answer as it came over the wire, before anybody understood it."""
+    """An answer as it came over the wire, not interpreted yet."""
 
     status: int
     body: Any = None
@@ -55,7 +55,7 @@ class Reply:
 
 
 class TaskState(Enum):
-    """How a task stands."""
+    """The state of a task."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -63,7 +63,7 @@ class TaskState(Enum):
 
 
 class SongEvent(StrEnum):
-    """What a webhook tells of a task: the word under `event` in its body, which is else like an answer to a poll."""
+    """What a webhook reports about a task: the word under `event` in its body, which otherwise is a poll's answer."""
 
     COMPLETED = "song.completed"
     """The task has succeeded."""
@@ -75,7 +75,7 @@ class SongEvent(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Progress(Generic[R]):
-    """What one look at a task showed."""
+    """What one poll of a task showed."""
 
     state: TaskState
     result: R | None = None
@@ -154,7 +154,7 @@ def read_now(request: Request[R], reply: Reply) -> R | None:
 
 
 def read_task(cls: type[Request[R]], task_id: str, reply: Reply) -> Progress[R]:
-    """Return how a task stands, after a poll or a webhook; raises `ApiError` when the service could not tell."""
+    """Return the state of a task, from a poll or a webhook; raises `ApiError` when the answer does not say it."""
     if _not_ready(reply):
         return Progress(state=TaskState.RUNNING, raw=reply.body)
     fields = reply.fields
@@ -191,7 +191,7 @@ def _read_data(cls: type[Request[R]], task_id: str, fields: Mapping[str, Any]) -
         one = fields  # the callback of an upload
     if not isinstance(one, dict) or not one:
         return Progress(state=TaskState.RUNNING, raw=fields)
-    state = str(one.get("state") or "succeeded").lower()  # an entry that says nothing of it is final
+    state = str(one.get("state") or "succeeded").lower()  # an entry without a state is final
     if state in FAILED:
         return _failed(fields, maybe_text(one.get("error_message")) or "the service gave no reason")
     if state not in SUCCEEDED:
@@ -204,7 +204,7 @@ def _needed(result_type: Any) -> set[str]:
 
 
 def read_failure(fields: Mapping[str, Any]) -> Progress[Any]:
-    """Return what an answer says that tells of a task's failure."""
+    """Return the progress that an answer about a failed task reports."""
     return _failed(fields, message_of(fields) or "the service gave no reason")
 
 
@@ -242,12 +242,12 @@ def _read_clips(
 
 def _read_clip(item: Mapping[str, Any], only_id: str, task: Mapping[str, Any]) -> Clip:
     """Read one entry; one without an id is taken for one that is not final yet, unless it is the task's only one."""
-    told = {name: value for name, value in item.items() if value is not None and value != ""}
-    clip_id = told.setdefault("clip_id", only_id or "?")
-    # An entry may leave its state to the task's word, or to its audio; that which streams is not the final one.
-    final = told.keys() & {"audio_url", "wav_url"} and task.get("event") != SongEvent.STREAMING
-    told.setdefault("state", told.get("status") or task.get("status") or ("succeeded" if final else "running"))
-    clip = structure(told, Clip, raw=item)
+    given = {name: value for name, value in item.items() if value is not None and value != ""}
+    clip_id = given.setdefault("clip_id", only_id or "?")
+    # An entry may omit its state: then the task's counts, or that it has its audio, unless the audio only streams.
+    final = given.keys() & {"audio_url", "wav_url"} and task.get("event") != SongEvent.STREAMING
+    given.setdefault("state", given.get("status") or task.get("status") or ("succeeded" if final else "running"))
+    clip = structure(given, Clip, raw=item)
     return clip if clip_id != "?" else attrs.evolve(clip, state="pending")
 
 

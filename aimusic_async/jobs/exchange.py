@@ -50,7 +50,7 @@ class Exchange:
         self._events = events
 
     async def send(
-        self, work: Work, more: Mapping[str, str], grant: Grant, departed: Callable[[], None]
+        self, work: Work, more: Mapping[str, str], grant: Grant, departed: Callable[[], object]
     ) -> Answered | Failed:
         """Send a submit or a call, with `more` fields; `departed` is called when it has left."""
         request = work.request
@@ -68,7 +68,7 @@ class Exchange:
         return await self._exchange(work, Purpose.POLL, look, grant, lambda: None)
 
     async def _exchange(
-        self, work: Work, purpose: Purpose, send: _Send, grant: Grant, departed: Callable[[], None]
+        self, work: Work, purpose: Purpose, send: _Send, grant: Grant, departed: Callable[[], object]
     ) -> Answered | Failed:
         started, poll = self._clock.now(), purpose is Purpose.POLL
 

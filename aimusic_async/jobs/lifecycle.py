@@ -6,6 +6,9 @@ job of unknown outcome waits again only by somebody's decision or by the very at
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import attrs
 
 from ..api.request import Answer
@@ -48,7 +51,7 @@ _OF_THE_ACCOUNT = (AuthenticationError, InsufficientCredits, SubscriptionRequire
 
 def advance(work: Work, event: on.Event, now: float) -> list[Effect]:
     """Let an event happen to a work; return what is to be done, in order. `now`: seconds of the service."""
-    effects = _late(work, event) if work.done else _happen(work, event, now)
+    effects = _late(work, event) if work.done else _HANDLERS[type(event)](work, event, now)
     if work.order.budgets and (committed := work.committed) != work.counted:
         for budget in work.order.budgets:
             budget.committed += committed - work.counted
@@ -56,44 +59,38 @@ def advance(work: Work, event: on.Event, now: float) -> list[Effect]:
     return effects
 
 
-def _happen(work: Work, event: on.Event, now: float) -> list[Effect]:
+def _taken(work: Work, event: on.Taken) -> list[Effect]:
+    if event.conflict is not None:
+        return conflict(work, steps.Enter(work.new_record()), event.conflict)
+    work.where, work.order = Where.ELSEWHERE, attrs.evolve(work.order, resend=())  # the other is sent again
+    return []
+
+
+def _stored(work: Work, event: on.Stored, now: float) -> list[Effect]:
+    match event.step:
+        case steps.Enter() as step:
+            return entered(work, step, event.outcome, now)
+        case steps.Begin() as step:
+            return _begun(work, step, event.outcome, now)
+    return []
+
+
+def _signed(work: Work, event: Sign, now: float) -> list[Effect]:
     match event:
-        case on.Answered(poll=True, reply=reply):
-            return _polled(work, reply, now)
-        case on.Failed(poll=True, error=error):
-            return _not_polled(work, error, now)
-        case on.Answered(reply=reply):
-            return _answered(work, reply, now)
-        case on.Failed(error=error):
-            return _failed(work, error)
-        case on.Delivered(delivery=delivery):
-            return _delivered(work, delivery, now)
-        case on.Stored(step=steps.Enter() as step, outcome=outcome):
-            return entered(work, step, outcome, now)
-        case on.Stored(step=steps.Begin() as step, outcome=outcome):
-            return _begun(work, step, outcome, now)
-        case on.Submitted(record=record):
-            return submitted(work, record, now)
-        case on.Taken(conflict=None):
-            work.where, work.order = Where.ELSEWHERE, attrs.evolve(work.order, resend=())  # the other is sent again
-        case on.Taken(conflict=str(kept)):
-            return conflict(work, steps.Enter(work.new_record()), kept)
-        case on.Heard(record=record):
-            return heard(work, record)
-        case on.GivenUp(error=error, released=released):
-            return _given_up(work, error, released=released)
-        case on.Excluded(error=error) if work.state is JobState.QUEUED:
-            return end(work, JobState.FAILED, error, *let_go(work, error))
-        case on.Broke(error=error):
-            return _broke(work, error)
         case Sign.GRANTED:
             return _granted(work, now)
+        case Sign.DEPARTED:
+            work.departed = True
+            return []
         case Sign.STALE:
             work.in_flight = False
             return give_up(work, work.ending) if work.ending else [*moved(work, JobState.QUEUED), Queue(0.0)]
-        case Sign.DEPARTED:
-            work.departed = True
-    return []
+
+
+def _excluded(work: Work, event: on.Excluded) -> list[Effect]:
+    if work.state is not JobState.QUEUED:
+        return []
+    return end(work, JobState.FAILED, event.error, *let_go(work, event.error))
 
 
 # --- sending -------------------------------------------------------------------------------------------------------
@@ -374,3 +371,21 @@ def _late(work: Work, event: on.Event) -> list[Effect]:
             return _also(work, storable(delivery.task_id), None)
         case _:
             return []
+
+
+_HANDLERS: Mapping[type, Callable[[Work, Any, float], list[Effect]]] = {
+    Sign: _signed,
+    on.Submitted: lambda work, event, now: submitted(work, event.record, now),
+    on.Taken: lambda work, event, _: _taken(work, event),
+    on.Stored: _stored,
+    on.Answered: lambda work, event, now: (_polled if event.poll else _answered)(work, event.reply, now),
+    on.Failed: lambda work, event, now: (
+        _not_polled(work, event.error, now) if event.poll else _failed(work, event.error)
+    ),
+    on.Delivered: lambda work, event, now: _delivered(work, event.delivery, now),
+    on.Heard: lambda work, event, _: heard(work, event.record),
+    on.GivenUp: lambda work, event, _: _given_up(work, event.error, released=event.released),
+    on.Excluded: lambda work, event, _: _excluded(work, event),
+    on.Broke: lambda work, event, _: _broke(work, event.error),
+}
+"""What an event makes of a work that has not ended."""

@@ -18,6 +18,7 @@ from ..scheduling.schedule import EVERYTHING, Choice, Kind, Schedule
 from .exchange import Exchange, Grant
 from .happenings import Event, Sign
 from .inbox import Inbox
+from .lifecycle import advance
 from .work import Work
 
 _POLLS = frozenset({Kind.POLL})
@@ -185,7 +186,7 @@ class Spending:
         if self._inbox is not None:
             work.hooked = self._inbox.expect(work)
             more = dict(self._inbox.fields(work))
-        departed = partial(self._host.happen, work, Sign.DEPARTED)
+        departed = partial(advance, work, Sign.DEPARTED, 0.0)
         try:
             self._host.happen(work, await self._exchange.send(work, more, grant, departed))
         except Exception as error:  # noqa: BLE001 - a mistake of ours must not take the other jobs along

@@ -134,7 +134,7 @@ class Tables:
                 raise OverflowError("a budget's credits are too many to be stored")
         if after is None:
             assert before is not None
-            self._hold_sequence()
+            self._hold_sequence(self.latest() + 1)
             self._db.execute("DELETE FROM records WHERE id = ?", (before.id,))
         else:  # what is the same is not written, so that its index and its pages stay as they are
             there = _NOTHING if before is None else _values(before)
@@ -166,11 +166,10 @@ class Tables:
             self._sequence = max(number for (number,) in self._db.execute(_LATEST))
         return self._sequence
 
-    def _hold_sequence(self) -> None:
-        """See to it that the sequence does not go back when the record of the latest change is removed."""
-        self._db.execute(
-            "UPDATE counters SET value = :now WHERE name = 'sequence' AND value < :now", {"now": self.latest()}
-        )
+    def _hold_sequence(self, number: int) -> None:
+        """Keep the number of the latest change by itself, when the record that has it may be gone."""
+        asked = "UPDATE counters SET value = :number WHERE name = 'sequence' AND value < :number"
+        self._db.execute(asked, {"number": number})
 
     # --- records -----------------------------------------------------------------------------------------------------
 
@@ -243,12 +242,12 @@ class Tables:
 
     def prune(self, account: str, older_than: float) -> int:
         """Remove records."""
-        self.latest()  # asks while they are there
+        number = self.latest()  # while they are there
         marks = ", ".join("?" * len(ENDED))
         sql = f"DELETE FROM records WHERE account = ? AND state IN ({marks}) AND updated < ?"  # noqa: S608 - as above
         removed = self._db.execute(sql, (account, *ENDED, self._now - older_than)).rowcount
         if removed:
-            self._hold_sequence()
+            self._hold_sequence(number)
         return removed
 
     def ledgers(self, account: str) -> dict[str, Ledger]:
@@ -321,7 +320,7 @@ class Tables:
             if kept or (not mine and name in counts):
                 why = f"have keys that {account!r} uses too" if mine else "belong to another API key"
                 sentences.append(
-                    f"in the journal {self._path}, {kept or counts[name]} older jobs {why}; open a session with "
+                    f"in the journal {self._path}, older jobs ({kept or counts[name]}) {why}; open a session with "
                     f"account={legacy!r} to see and resume them"
                 )
         return sentences

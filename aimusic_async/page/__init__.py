@@ -1,4 +1,4 @@
-"""One page to listen to what was made: `write_page` puts an `index.html` beside the audio; it needs no network.
+"""One page to listen to the songs: `write_page` puts an `index.html` beside the audio; it needs no network.
 
 Needs the extra `page` (`pip install 'aimusic-async[page]'`).
 """

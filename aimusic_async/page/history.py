@@ -1,4 +1,4 @@
-"""What a batch did, and when: a listener that keeps each job's times and every request. Pure but for its clock."""
+"""What a batch did, and when: a listener that records each job's times and every request. Pure but for its clock."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _OPEN = frozenset({JobState.QUEUED, JobState.SENDING, JobState.SUBMITTED})
 
 @runtime_checkable
 class _Explained(Protocol):
-    """A job that knows what ended it."""
+    """A job that knows its error."""
 
     def exception(self) -> BaseException | None: ...
 
 
 @attrs.frozen(kw_only=True)
 class JobLine:
-    """One job's way; all times in seconds since the batch began, None for what did not happen."""
+    """The history of one job; all times in seconds since the batch began, None for what did not happen."""
 
     key: str
     task_id: str | None
@@ -31,13 +31,13 @@ class JobLine:
     credits: int
     queued: float | None = None
     sent: tuple[float, ...] = ()
-    """When its request left; more than once after a refusal."""
+    """When its request was sent; more than once after a refusal."""
     accepted: float | None = None
-    """When the service had it."""
-    looks: tuple[float, ...] = ()
-    """When its task was looked at."""
+    """When the service accepted it."""
+    polls: tuple[float, ...] = ()
+    """When its task was polled."""
     streaming: float | None = None
-    """When it could be listened to first."""
+    """When one could first listen to it."""
     ended: float | None = None
     reason: str = ""
     """Why it ended without a result."""
@@ -57,7 +57,7 @@ class Spent:
 
 @attrs.frozen(kw_only=True)
 class Batch:
-    """What happened up to a moment: the jobs in the order in which they came, the requests as they were sent."""
+    """What happened up to a moment: the jobs in the order in which they were queued, the requests as they were sent."""
 
     jobs: tuple[JobLine, ...] = ()
     requests: tuple[Spent, ...] = ()
@@ -67,27 +67,27 @@ class Batch:
 
 @attrs.define
 class _Way:
-    """A job as it is followed."""
+    """What is known about a job so far."""
 
-    job: JobInfo  # kept, so that no other job is ever taken for it
+    job: JobInfo  # kept, so that its id() belongs to no other job
     number: int
     state: JobState = JobState.QUEUED
     queued: float | None = None
     sent: list[float] = attrs.field(factory=list)
     accepted: float | None = None
-    looks: list[float] = attrs.field(factory=list)
+    polls: list[float] = attrs.field(factory=list)
     streaming: float | None = None
     ended: float | None = None
     last: int | None = None
-    """Its last request, as an index of all."""
+    """Its last request, as an index into all requests."""
 
 
 @attrs.define(eq=False)
 class History:
     """Listens to a session: `history = History(); music.events.listen(history)`, then `write_page(…, history)`.
 
-    `clock` tells seconds; in a sandbox of speed 60 give `lambda: 60 * time.monotonic()` to see the service's. It keeps
-    every job that it heard of: end the listening, or start a new one, where a session runs for weeks.
+    `clock` returns seconds; in a sandbox of speed 60 pass `lambda: 60 * time.monotonic()` for the service's. It keeps
+    every job that it heard of: stop the listening, or start a new one, when a session runs for weeks.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -97,11 +97,11 @@ class History:
     _last: float = attrs.field(default=0.0, init=False)
 
     def __call__(self, event: Event) -> None:
-        """Take an event, at the clock's time."""
+        """Record an event, at the clock's time."""
         self.hear(event, self.clock())
 
     def hear(self, event: Event, now: float) -> None:
-        """Take an event that happened at `now`, in seconds; what is none of a job's is passed over."""
+        """Record an event that happened at `now`, in seconds; events that concern no job are ignored."""
         if not isinstance(event, JobChanged | RequestSent | RequestRefused | JobStreaming):
             return
         if self._began is None:
@@ -114,7 +114,7 @@ class History:
             case JobChanged(state=state):
                 self._moved(way, state, at)
             case RequestSent(purpose=purpose):
-                (way.looks if purpose is Purpose.POLL else way.sent).append(at)
+                (way.polls if purpose is Purpose.POLL else way.sent).append(at)
                 way.last = len(self._requests)
                 self._requests.append(Spent(at=at, purpose=purpose, job=way.number))
             case RequestRefused() if way.last is not None:
@@ -125,15 +125,15 @@ class History:
     def _moved(self, way: _Way, state: JobState, at: float) -> None:
         way.state = state
         if state is JobState.QUEUED:
-            way.queued = at if way.queued is None else way.queued  # after a refusal it waits on
+            way.queued = at if way.queued is None else way.queued  # after a refusal it keeps waiting
         elif state is JobState.SUBMITTED:
             way.accepted = at if way.accepted is None else way.accepted
         elif state not in _OPEN:
             way.ended = at
 
     def batch(self, now: float | None = None) -> Batch:
-        """Return what happened until `now`, by the same clock (default: what it tells)."""
-        # The requests first: in another thread than the session's, more of both may come meanwhile.
+        """Return what happened until `now`, by the same clock (default: its time now)."""
+        # The requests first: in another thread than the session's, both may grow meanwhile.
         requests, ways, length = tuple(self._requests), tuple(self._ways.values()), self._last
         if self._began is not None and any(way.ended is None for way in ways):
             length = max(length, (self.clock() if now is None else now) - self._began)
@@ -151,7 +151,7 @@ def _line(way: _Way) -> JobLine:
         queued=way.queued,
         sent=tuple(way.sent),
         accepted=way.accepted,
-        looks=tuple(way.looks),
+        polls=tuple(way.polls),
         streaming=way.streaming,
         ended=way.ended,
         reason="" if error is None else str(error),

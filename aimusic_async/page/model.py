@@ -1,4 +1,4 @@
-"""What a page shows, as values: tracks with their files, words and stems, and how they come from results. Pure."""
+"""What a page shows, as values: tracks with their files, words and stems, built from results. Pure."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ class Stem:
 
 @attrs.frozen(kw_only=True)
 class Track:
-    """One entry of a page. All texts may be anybody's: the page shows them and runs none of them."""
+    """One entry of a page. All texts are untrusted: the page shows them and runs none of them."""
 
     key: str
     """Your name for it: the job's key, or the clip's id."""
     title: str
     audio: Path | None = None
-    """The file; None for what failed, or of which there are only stems."""
+    """The file; None when it failed, or when there are only stems."""
     cover: Path | None = None
     tags: str = ""
     lyrics: str = ""
     """Shown when there are no `words`."""
     words: Sequence[AlignedWord] = ()
-    """The lyrics in time, of a `LyricsTimeline`."""
+    """The lyrics with their times, from a `LyricsTimeline`."""
     stems: Sequence[Stem] = ()
     duration: float | None = None
     """Seconds."""
     facts: Mapping[str, str] = attrs.field(factory=dict)
-    """What else is to be told: model, credits, task id, …"""
+    """What else to show: model, credits, task id, …"""
     failed: str | None = None
     """Why there is no audio."""
 
@@ -57,10 +57,10 @@ def tracks_of(
 ) -> list[Track]:
     """Return a track for each clip of a song, also for those that failed.
 
-    `files`: what was downloaded: audio, covers, stems. Each belongs to the clip whose id is in its name, as it is in
-    those of `MusicSession.download`. Where no name holds an id, the audio is taken in order, the song's clips before
-    their stems, and a picture belongs to the audio of the same name. `stems` and `timelines`: by the id of the clip
-    that they were made of. `facts`: told of every clip, before its own.
+    `files`: what was downloaded: audio, covers, stems. Each belongs to the clip whose id is in its name, as in the
+    names of `MusicSession.download`. If no name holds an id, the audio is taken in order, the song's clips before their
+    stems, and a picture belongs to the audio of the same name. `stems` and `timelines`: by the id of the clip that they
+    were made from. `facts`: shown for every clip, before its own.
     """
     stems, timelines = stems or {}, timelines or {}
     clips = [*result.clips, *(result.full if isinstance(result, Song) else ())]
@@ -69,7 +69,7 @@ def tracks_of(
     tracks = []
     for clip in (*clips, *result.failed):
         there = stems[clip.clip_id].parts if clip.clip_id in stems else {}
-        told = {
+        own = {
             "model": clip.mv,
             "asked for": clip.gpt_description_prompt,
             "without": clip.negative_tags,
@@ -90,7 +90,7 @@ def tracks_of(
                 words=timelines[clip.clip_id].alignment if clip.clip_id in timelines else (),
                 stems=[Stem(name, audio[part.clip_id]) for name, part in there.items() if part.clip_id in audio],
                 duration=clip.duration,
-                facts=dict(facts or {}) | {name: value for name, value in told.items() if value},
+                facts=dict(facts or {}) | {name: value for name, value in own.items() if value},
                 failed=failed,
             )
         )
@@ -100,7 +100,7 @@ def tracks_of(
 def _sorted_out(
     files: Sequence[Path], clips: Sequence[Clip], parts: Sequence[Clip]
 ) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Return the audio and the covers by clip id; of several ids in a name the longest counts."""
+    """Return the audio and the covers by clip id; if a name holds several ids, the longest counts."""
     sounds = [path for path in files if path.suffix.lower() in _AUDIO]
     pictures = [path for path in files if path.suffix.lower() in _PICTURES]
     ids = sorted((clip.clip_id for clip in (*clips, *parts) if clip.clip_id), key=len, reverse=True)
@@ -121,7 +121,7 @@ def _sorted_out(
 
 @attrs.frozen
 class Piece:
-    """A part of a line: a word with the seconds at which it is sung, or a text without (`start` is None)."""
+    """A part of a line: a word with the seconds at which it is sung, or a text without times (`start` is None)."""
 
     text: str
     start: float | None = None
@@ -138,7 +138,7 @@ class Line:
 
 
 def plain_lines(lyrics: str) -> list[Line]:
-    """Return lyrics that have no times as lines to show."""
+    """Return lyrics without times as lines to show."""
     return sung_lines([AlignedWord(word=lyrics, start_s=math.nan, end_s=math.nan)])
 
 
@@ -161,7 +161,7 @@ def sung_lines(words: Iterable[AlignedWord]) -> list[Line]:
 
 
 _Letter = tuple[str, AlignedWord, bool]
-"""A character, its word, and whether it stands in a section tag."""
+"""A character, its word, and whether it is part of a section tag."""
 
 
 def _rows(words: Iterable[AlignedWord]) -> Iterator[list[_Letter]]:
@@ -181,8 +181,8 @@ def _rows(words: Iterable[AlignedWord]) -> Iterator[list[_Letter]]:
 def _pieces(row: list[_Letter]) -> Iterator[Piece]:
     sung = ((letter, word) for letter, word, in_tag in row if not in_tag)
     for _, letters in groupby(sung, key=lambda one: id(one[1])):
-        told = list(letters)
-        text, word = "".join(letter for letter, _ in told), told[0][1]
+        piece = list(letters)
+        text, word = "".join(letter for letter, _ in piece), piece[0][1]
         if not text.strip():
             continue
         if math.isfinite(word.start_s) and math.isfinite(word.end_s):

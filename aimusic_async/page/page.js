@@ -72,10 +72,10 @@
   }
 
   class Track {
-    constructor(element, song, told) {
+    constructor(element, song, data) {
       this.element = element;
       this.song = song;
-      this.told = told;
+      this.data = data;
       this.button = element.querySelector(".play");
       this.panel = element.querySelector(".words.timed");
       this.spans = [...element.querySelectorAll(".word")];
@@ -94,7 +94,7 @@
     }
 
     get length() {
-      return Number.isFinite(this.song.duration) ? this.song.duration : this.told.seconds ?? 0;
+      return Number.isFinite(this.song.duration) ? this.song.duration : this.data.seconds ?? 0;
     }
 
     complain(text) {
@@ -135,7 +135,7 @@
       const solo = this.stems.some((stem) => stem.is("solo"));
       const heard = this.stems.map((stem) => (solo ? stem.is("solo") : !stem.is("mute")));
       this.stems.forEach((stem, number) => stem.hear(heard[number]));
-      const mixed = this.told.partsOnly || heard.includes(false);
+      const mixed = this.data.partsOnly || heard.includes(false);
       this.song.muted = mixed;
       if (mixed === this.mixed) return;
       this.mixed = mixed;
@@ -172,7 +172,7 @@
 
     goTo(number) {
       this.handsOn = 0;
-      this.seek(this.told.words[number][0] + 0.001);
+      this.seek(this.data.words[number][0] + 0.001);
       this.light();
       this.play();
     }
@@ -180,10 +180,10 @@
     light() {
       const at = this.song.currentTime;
       let now = -1;
-      this.told.words.forEach(([start], number) => {
-        if (start <= at && (now < 0 || start >= this.told.words[now][0])) now = number;
+      this.data.words.forEach(([start], number) => {
+        if (start <= at && (now < 0 || start >= this.data.words[now][0])) now = number;
       });
-      const sounding = now >= 0 && at < this.told.words[now][1] + 0.15;
+      const sounding = now >= 0 && at < this.data.words[now][1] + 0.15;
       this.spans[now]?.classList.toggle("now", sounding);
       if (now === this.spoken) return;
       this.spans[this.spoken]?.classList.remove("now");
@@ -210,8 +210,8 @@
     track.element.classList.add("current");
     const link = player.querySelector(".playing");
     link.href = `#${track.element.id}`;
-    link.firstElementChild.textContent = track.told.title;
-    if ("mediaSession" in navigator) navigator.mediaSession.metadata = new MediaMetadata({ title: track.told.title });
+    link.firstElementChild.textContent = track.data.title;
+    if ("mediaSession" in navigator) navigator.mediaSession.metadata = new MediaMetadata({ title: track.data.title });
     paint();
   }
 
@@ -220,11 +220,11 @@
     const on = !song.paused && !song.ended;
     toggle.classList.toggle("on", on);
     toggle.setAttribute("aria-label", on ? "Pause" : "Play");
-    const told = `${clock(song.currentTime)} / ${clock(length)}`;
+    const shown = `${clock(song.currentTime)} / ${clock(length)}`;
     seekBar.max = length;
     seekBar.value = song.currentTime;
-    if (player.querySelector(".at").textContent !== told) {
-      player.querySelector(".at").textContent = told;
+    if (player.querySelector(".at").textContent !== shown) {
+      player.querySelector(".at").textContent = shown;
       seekBar.setAttribute("aria-valuetext", `${clock(song.currentTime)} of ${clock(length)}`);
     }
     if (current.panel) current.light();
@@ -263,10 +263,10 @@
   }
 
   document.documentElement.classList.add("js");
-  data.tracks.forEach((told, number) => {
+  data.tracks.forEach((one, number) => {
     const element = document.getElementById(`track-${number + 1}`);
     const song = element.querySelector(".song");
-    if (song) tracks.push(new Track(element, song, told));
+    if (song) tracks.push(new Track(element, song, one));
   });
   if (!tracks.length) return;
   player.hidden = false;

@@ -1,4 +1,4 @@
-"""`write_page`: tracks and a history become one `index.html` beside the audio; whatever it shows is escaped."""
+"""`write_page`: renders tracks and a history into one `index.html` beside the audio; everything it shows is escaped."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _NAME = "index.html"
 def write_page(
     folder: str | os.PathLike[str], tracks: Iterable[Track], history: History | None = None, *, title: str = "Songs"
 ) -> Path:
-    """Write `index.html` into the folder of the audio, and return its path; one that was there is replaced.
+    """Write `index.html` into the folder of the audio, and return its path; an older one is replaced.
 
-    The page refers to files inside of the folder only, by relative addresses, so that both can be moved and served
-    together; it works from disk and asks no other machine for anything. It appears when it is whole. Blocks as long as
-    the disk takes: in a coroutine, `await asyncio.to_thread(write_page, …)`. Raises `ConfigurationError` for a file
-    that is missing or not inside of the folder, and without the extra `page`; `OSError` when it cannot be written.
+    The page refers only to files inside the folder, by relative addresses, so that both can be moved and served
+    together; it works from disk and without a network. It appears once it is whole. Blocks on the disk: in a coroutine,
+    use `await asyncio.to_thread(write_page, …)`. Raises `ConfigurationError` for a file that is missing or outside of
+    the folder, and without the extra `page`; `OSError` when it cannot be written.
     """
     place = Path(folder).resolve()
     shown = [_shown(place, number, track) for number, track in enumerate(tracks, 1)]
@@ -67,7 +67,7 @@ class _Shown:
         return any(piece.start is not None for line in self.lines for piece in line.pieces)
 
     def data(self) -> dict[str, Any]:
-        """What the script wants to know of it."""
+        """Return what the script needs."""
         words = [(piece.start, piece.end) for line in self.lines for piece in line.pieces if piece.start is not None]
         return {"title": self.title, "seconds": self.seconds, "partsOnly": self.parts_only, "words": words}
 
@@ -80,7 +80,7 @@ def _shown(place: Path, number: int, track: Track) -> _Shown:
         number=number,
         title=track.title.strip() or "untitled",
         track=track,
-        # Of stems alone, one keeps the time, unheard.
+        # If there are only stems, one keeps the time, muted.
         audio=stems[0][1] if parts_only else None if track.audio is None else _address(place, track.audio),
         cover=None if track.cover is None else _address(place, track.cover),
         stems=stems,
@@ -94,9 +94,9 @@ def _address(place: Path, path: Path) -> str:
     """Return a file's address, relative to the page: never one with a scheme or a way out."""
     there = path.parent.resolve() / path.name
     if not there.is_relative_to(place):
-        raise ConfigurationError(f"{path} is not inside of {place}: a page shows only what lies beside it")
+        raise ConfigurationError(f"{path} is not inside of {place}: a page shows only files beside it")
     if not there.is_file():
-        raise ConfigurationError(f"{path} is not there, or no file")
+        raise ConfigurationError(f"{path} is missing, or not a file")
     return "/".join(quote(os.fsencode(part), safe="") for part in there.relative_to(place).parts)
 
 
@@ -130,17 +130,17 @@ def _part(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """What a Content-Security-Policy calls a script or style by."""
+    """Return the name of a script or style in a Content-Security-Policy."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _summary(shown: list[_Shown], batch: Batch | None) -> str:
     there = [one for one in shown if one.audio]
-    told = [counted(len(there), "track")]
+    parts = [counted(len(there), "track")]
     if seconds := sum(one.seconds or 0 for one in there):
-        told.append(clock(seconds))
+        parts.append(clock(seconds))
     if missing := len(shown) - len(there):
-        told.append(f"{missing} failed")
+        parts.append(f"{missing} failed")
     if batch is not None:
-        told.append(f"{counted(len(batch.requests), 'request')} in {clock(batch.length)}")
-    return " · ".join(told)
+        parts.append(f"{counted(len(batch.requests), 'request')} in {clock(batch.length)}")
+    return " · ".join(parts)

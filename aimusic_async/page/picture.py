@@ -1,4 +1,4 @@
-"""The picture of a batch as shapes of an SVG: a lane a job, a tick a request; one path a kind, however many. Pure."""
+"""The picture of a batch as SVG shapes: a lane per job, a tick per request; one path per kind, however many. Pure."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ WIDTH = 960.0
 _LEFT_OF_NAMED = 170.0
 _MARGIN = 14.0
 _TOP = 26.0
-"""The axis stands above it."""
+"""The axis is above it."""
 _STREAM = 30.0
 """Height of the token stream."""
 _GAP = 14.0
 _NAMED = 40
-"""So many lanes have names at most."""
+"""Lanes have names up to this many."""
 _NAMED_PITCH = 20.0
 _TALLEST = 720.0
-"""Of lanes without names: of a thousand jobs each is a thin line."""
+"""For lanes without names: each of a thousand jobs is a thin line."""
 _CROWDED = 300
-"""More requests than so many are counted in columns, as their ticks would cover each other."""
+"""More requests than this are counted in columns, as their ticks would cover each other."""
 _COLUMN = 3.0
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 
 
 @attrs.frozen
 class Text:
-    """A text and where it stands."""
+    """A text and its position."""
 
     x: float
     y: float
@@ -55,7 +55,7 @@ class Picture:
     tick: float
     """Thickness of a request's tick, or of a column of them."""
     paths: Mapping[str, str]
-    """By kind: `waiting`, `running`, `calling`; `looks`, `heard`, `succeeded`, `failed`, `left`; `submit`, `poll`,
+    """By kind: `waiting`, `running`, `calling`; `polled`, `heard`, `succeeded`, `failed`, `stopped`; `submit`, `poll`,
     `call`, `refused`. What did not happen is missing."""
     names: tuple[Text, ...]
     ticks: tuple[Text, ...]
@@ -63,7 +63,7 @@ class Picture:
 
 @attrs.frozen
 class _Plan:
-    """Turns seconds and lanes into places."""
+    """Turns seconds and lanes into coordinates."""
 
     left: float
     scale: float
@@ -120,7 +120,7 @@ def _request_ticks(plan: _Plan, requests: Sequence[Spent]) -> Iterator[tuple[str
 
 
 def _columns(plan: _Plan, requests: Sequence[Spent]) -> Iterator[tuple[str, str]]:
-    """Stack what falls into one column, kind upon kind; the fullest is as high as the stream."""
+    """Stack the requests of each column by kind; the fullest column is as high as the stream."""
     columns: dict[int, Counter[str]] = {}
     for request in requests:
         column = int((plan.x(request.at) - plan.left) // _COLUMN)
@@ -135,7 +135,7 @@ def _columns(plan: _Plan, requests: Sequence[Spent]) -> Iterator[tuple[str, str]
 
 
 def kind_of(request: Spent) -> str:
-    """Return `submit`, `poll` or `call`, or `refused` for what met a 429."""
+    """Return `submit`, `poll` or `call`, or `refused` after a 429."""
     return "refused" if request.refused else request.purpose.value
 
 
@@ -147,8 +147,8 @@ def _job_shapes(plan: _Plan, lane: int, job: JobLine, length: float) -> Iterator
         yield "waiting", _bar(plan, y, job.queued, end if taken is None else taken)
     if taken is not None:
         yield "calling" if job.accepted is None else "running", _bar(plan, y, taken, end)
-    for at in job.looks:
-        yield "looks", f"M{plan.x(at)} {y - size:g}v{2 * size:g}"
+    for at in job.polls:
+        yield "polled", f"M{plan.x(at)} {y - size:g}v{2 * size:g}"
     if job.streaming is not None:
         yield "heard", f"M{plan.x(job.streaming)} {y - size:g}l{size:g} {size:g}l{-size:g} {size:g}z"
     if job.ended is not None:
@@ -156,7 +156,7 @@ def _job_shapes(plan: _Plan, lane: int, job: JobLine, length: float) -> Iterator
 
 
 def _end(x: float, y: float, size: float, state: JobState) -> tuple[str, str]:
-    """A dot, a cross or a stroke: told apart without their colours."""
+    """A dot, a cross or a stroke, which differ even without their colours."""
     d = 2 * size
     match state:
         case JobState.SUCCEEDED:
@@ -164,11 +164,11 @@ def _end(x: float, y: float, size: float, state: JobState) -> tuple[str, str]:
         case JobState.FAILED | JobState.UNKNOWN:
             return "failed", f"M{x - size:g} {y - size:g}l{d:g} {d:g}m0 {-d:g}l{-d:g} {d:g}"
         case _:
-            return "left", f"M{x:g} {y - size:g}v{d:g}"
+            return "stopped", f"M{x:g} {y - size:g}v{d:g}"
 
 
 def _bar(plan: _Plan, y: float, start: float, end: float) -> str:
-    """A stretch of a lane, never too short to be seen."""
+    """A stretch of a lane, never too short to see."""
     first = plan.x(start)
     return f"M{first:g} {y:g}H{max(plan.x(end), first + 0.8):g}"
 
@@ -192,10 +192,10 @@ def summary(batch: Batch) -> str:
     states = Counter(job.state.value for job in batch.jobs)
     kinds = Counter(request.purpose.value for request in batch.requests)
     refused = sum(request.refused for request in batch.requests)
-    told = ", ".join(f"{count} {state}" for state, count in states.items())
+    ended = ", ".join(f"{count} {state}" for state, count in states.items())
     spent = ", ".join(counted(count, kind) for kind, count in kinds.items())
     return (
-        f"{counted(len(batch.jobs), 'job')} in {clock(batch.length)} ({told or 'none'}); "
+        f"{counted(len(batch.jobs), 'job')} in {clock(batch.length)} ({ended or 'none'}); "
         f"{counted(len(batch.requests), 'request')} ({spent or 'none'}), {refused} refused."
     )
 

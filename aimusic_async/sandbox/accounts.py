@@ -14,7 +14,7 @@ def price(operation: str, overrides: Mapping[str, int]) -> int:
 
 
 class Account:
-    """Two pots, one of which is spent first. A refund is booked when it is promised and counts from its time on."""
+    """Two pots, one of which is spent first. A refund is booked at once and counts from its due time on."""
 
     def __init__(self, options: Options) -> None:
         self._options = options

@@ -25,7 +25,7 @@ _RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 
 async def respond(request: web.Request, entry: Request, answer: Answer, options: Options) -> web.StreamResponse:
-    """Send `answer` as far as the fault in the request's `entry` lets it through, and enter the status that is told."""
+    """Send `answer` as far as the fault in the request's `entry` lets it through, and record the status in `entry`."""
     fault = entry.fault
     if fault is None:
         entry.status = answer.status

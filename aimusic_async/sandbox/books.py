@@ -1,4 +1,4 @@
-"""The sandbox's own books: what was asked, refused, charged and given back. The truth, for tests to compare with."""
+"""The sandbox's books: what was asked, refused, charged and refunded. The truth, for tests to compare with."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -49,7 +49,7 @@ class Taken:
     fault: Fault | None = None
     """What went wrong with the answer: whoever asked may not know that it was accepted."""
     fate: Fate | None = None
-    """What was made of its task on purpose; None when it was left to chance."""
+    """What was decided for its task on purpose; None when chance decided."""
 
 
 @define(kw_only=True)
@@ -75,7 +75,7 @@ class Delivery:
     doubled: bool = False
     """Whether it belongs to the second copy of an event that is delivered twice."""
     lost: bool = False
-    """Whether it was never sent because such was its lot (`Options.webhook_lost`)."""
+    """Whether it was lost on purpose (`Options.webhook_lost`)."""
 
     @property
     def taken(self) -> bool:

@@ -41,7 +41,7 @@ class Operation:
     audio: str | None = None
     """The field with the address of a recording."""
     steps: bool = False
-    """Whether the answer tells the upload apart from what follows, also when it goes wrong."""
+    """Whether the answer reports the upload separately from the second step, also when one fails."""
     moderated: Moderated = lambda _body: ((), ())
     """The texts that moderation reads: lyrics, and descriptions."""
     switch: Switch = lambda _options: None
@@ -59,7 +59,7 @@ class World:
     fetch: Callable[[str], Awaitable[Audio]]
     base: str = ""
     announce: Callable[["Visit", Task], None] = lambda _visit, _task: None
-    """Is told of every task as it is accepted."""
+    """Called with every task as it is accepted."""
     shelf: Shelf = field(factory=Shelf)
     tunes: Tunes = field(factory=Tunes)
     opened_at: float = field(init=False)
@@ -168,7 +168,7 @@ class Visit:
     """The recording that it uploads."""
     fault: Fault | None = None
     fate: Fate | None = None
-    """What becomes of the task that it starts, where that is not left to chance."""
+    """What becomes of the task that it starts, unless chance decides."""
     task_id: str | None = None
     ordinal: int = field(init=False)
 

@@ -80,14 +80,14 @@ class Door:
             raise refusal
 
     def credits(self) -> Handler:
-        """The handler that tells the balance."""
+        """The handler that returns the balance."""
 
-        async def tell(_request: web.Request, entry: Request, key: str) -> Answer:
+        async def balance(_request: web.Request, entry: Request, key: str) -> Answer:
             self._meet(entry, key)
             subscription, extra = self.world.accounts[key].pots(entry.at)
             return Answer(body={"credits": subscription, "extra_credits": extra})
 
-        return self._handler("account.get_credits", tell)
+        return self._handler("account.get_credits", balance)
 
     async def books(self, _request: web.Request) -> web.StreamResponse:
         """`GET /books`: all that the books know, for anybody."""
@@ -145,7 +145,7 @@ class Door:
         return refusal
 
     def _meet(self, entry: Request, key: str) -> Fate | None:
-        """Look which fault the request meets, and what is to become of its task.
+        """Determine which fault the request meets, and what becomes of its task.
 
         Raises a `Refusal` when it is not to be carried out.
         """

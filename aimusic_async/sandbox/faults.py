@@ -18,7 +18,7 @@ _share: Any = validators.and_(_seconds, validators.le(1))
 class Fault:
     """What goes wrong with one request: `Fault.dropped(taken=True)`, `Fault.error(502)`, and so on.
 
-    `taken` tells whether the request is carried out all the same: a POST then starts and charges what it asks for.
+    `taken` says whether the request is carried out all the same: a POST then starts and charges what it asks for.
     Where that can be chosen, the default is that nothing is taken. Spans are the service's seconds: `Options.speed`
     makes them shorter.
 
@@ -175,7 +175,7 @@ class Script:
         ("sonic.create_music", Fault.dropped(taken=True)),     # the first song: taken, the answer is lost
         ("sonic.create_music", None),                          # the second: nothing
         ("sonic.create_music", Fault.error(502, taken=True), Fate.fails()),
-        ("sonic.task", Fault.error(503)),                      # the first look at a task
+        ("sonic.task", Fault.error(503)),                      # the first poll of a task
         ("POST", Fault.refused(retry_after=5)),
         Fate.hangs(),                                          # whatever POST comes then
     )
@@ -195,7 +195,7 @@ class Script:
 
     @property
     def left(self) -> int:
-        """How many steps were not used yet; 0 tells a test that everything has happened."""
+        """How many steps were not used yet; 0 when everything has happened."""
         return len(self._left)
 
     def meet(self, method: str, operation: str, ordinal: int) -> Met:  # noqa: ARG002  # a script only counts its steps
@@ -229,7 +229,7 @@ EVERYTHING: tuple[Fault | Fate, ...] = (
     Fate.hangs(),
     Fate.vanishes(),
 )
-"""What `RandomFaults` chooses from, unless told otherwise."""
+"""What `RandomFaults` chooses from by default."""
 
 
 def _some(_: object, attribute: "Attribute[Any]", value: Iterable[Any]) -> None:

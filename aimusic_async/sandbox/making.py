@@ -131,7 +131,7 @@ def uploaded_clip(
 ) -> Clip:
     """The clip of a recording, ready at `ready_at` or as `times` has it.
 
-    What the sandbox tells about it (tempo, notes, stems) is made up: it does not listen.
+    What the sandbox says about it (tempo, notes, stems) is made up: it does not listen.
     """
     seconds = audio.seconds if audio.seconds is not None else visit.options.song_seconds[0]
     score = Score(seed=visit.chance.getrandbits(32), title="Upload", seconds=max(round(seconds, 2), 0.1))

@@ -188,7 +188,7 @@ class Options:
 
     # Webhooks
     webhook_streaming: bool = field(default=True, validator=_flag)
-    """Whether Sonic's newer models also tell when a song can be listened to, before it is finished."""
+    """Whether Sonic's newer models also report when a song can be listened to, before it is finished."""
     webhook_delay: tuple[float, float] = field(default=(0.0, 0.0), validator=_range(0, math.inf))
     """Least and most seconds by which a task's webhooks go out after their events; all of one task lag alike."""
     webhook_disorder: float = field(default=0.0, validator=_share)
@@ -223,6 +223,6 @@ class Options:
     """Also fetch uploads from other machines than this one."""
 
     # Books
-    tell_books: bool = field(default=False, validator=_flag)
+    serve_books: bool = field(default=False, validator=_flag)
     """Show the books as JSON at `GET /books` (outside /api/v1), to anybody: for a test in another process. Who asks
     needs no key and uses up no rate limit. Requests' bodies are in it."""

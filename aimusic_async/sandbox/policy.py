@@ -18,7 +18,7 @@ class ContentPolicy:
     producer_tags: tuple[str, ...] = field(default=("kilo nine on the beat",), validator=_words)
     """In a description: a producer's tag."""
     moderated: tuple[str, ...] = field(default=("needs-moderation",), validator=_words)
-    """In a description: what a human being would have to look at."""
+    """In a description: what a person would have to review."""
     copyrighted: tuple[str, ...] = field(default=("neon parish bells",), validator=_words)
     """In lyrics: somebody else's words."""
     inappropriate: tuple[str, ...] = field(default=("frobscene",), validator=_words)
@@ -28,14 +28,14 @@ class ContentPolicy:
 
     def objection(self, *, lyrics: Iterable[str], descriptions: Iterable[str]) -> str | None:
         """The message of the first rule that a text breaks, or None."""
-        sung, told = "\n".join(lyrics), "\n".join(descriptions)
+        sung, described = "\n".join(lyrics), "\n".join(descriptions)
         rules = (
             (sung, self.malformed, texts.LYRICS_FORMAT),
             (sung, self.copyrighted, texts.LYRICS_COPYRIGHTED),
             (sung, self.inappropriate, texts.LYRICS_INAPPROPRIATE),
-            (told, self.moderated, texts.DESCRIPTION_MODERATED),
-            (told, self.artist_names, texts.DESCRIPTION_ARTIST),
-            (told, self.producer_tags, texts.DESCRIPTION_PRODUCER_TAG),
+            (described, self.moderated, texts.DESCRIPTION_MODERATED),
+            (described, self.artist_names, texts.DESCRIPTION_ARTIST),
+            (described, self.producer_tags, texts.DESCRIPTION_PRODUCER_TAG),
         )
         for text, words, message in rules:
             for word in words:

@@ -1,4 +1,4 @@
-"""Brings webhooks to their addresses when they are due, and once more when they were not taken."""
+"""Delivers webhooks to their addresses when they are due, and again when they were not accepted."""
 
 import asyncio
 import time
@@ -34,7 +34,7 @@ class Postman:
     _hands: anyio.CapacityLimiter = field(init=False, factory=lambda: anyio.CapacityLimiter(HANDS))
 
     def announce(self, visit: Visit, task: Task) -> None:
-        """Take on what is to be told about a task that is being accepted."""
+        """Schedule the notices of a task that is being accepted."""
         for errand in errands(visit, task):
             self._announced.put_nowait(errand)
 
@@ -47,8 +47,8 @@ class Postman:
     async def _run_errand(self, errand: Errand) -> None:
         loop = self.world.loop
         for notice in errand:
-            # Never early, not by a tick: the task must look finished to whoever asks on hearing that it is.
-            while (wait := notice.due - loop.time()) > 0:  # noqa: ASYNC110  # timers fire a tick early, so look again
+            # Never early, not by a tick: the task must be finished for a client that polls it on hearing that it is.
+            while (wait := notice.due - loop.time()) > 0:  # noqa: ASYNC110  # timers fire a tick early, so check again
                 await anyio.sleep(max(wait, 0.001))
             await self._deliver(notice)
 

@@ -70,19 +70,19 @@ def text(
     name: str,
     *,
     most: int | Callable[[Body, Options], int] | None = None,
-    told: int | None = None,
+    stated: int | None = None,
     label: str | None = None,
     required: When = never,
     missing: str | None = None,
 ) -> Field:
-    """A string of at most `most` characters; the message names `label` and the limit `told`."""
+    """A string of at most `most` characters; the message names `label` and the limit `stated`."""
 
     def judge(value: Any, body: Body, options: Options) -> str | None:
         if not isinstance(value, str):
             return f"The '{name}' field should be a string."
         limit = most(body, options) if callable(most) else most
         if limit is not None and len(value) > limit:
-            return texts.too_long(label or name, told or limit)
+            return texts.too_long(label or name, stated or limit)
         return None
 
     return Field(name, judge, required, missing, blank=False)

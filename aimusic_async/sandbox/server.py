@@ -35,7 +35,7 @@ def application(world: World, files: Files) -> web.Application:
     router = app.router
     router.add_get("/files/streaming/{name}", files.streaming)
     router.add_get("/files/{name}", files.serve)
-    if world.options.tell_books:
+    if world.options.serve_books:
         router.add_get("/books", door.books)
     router.add_get(f"{API}/get-credits", door.credits(), allow_head=False)
     for platform in PLATFORMS:
@@ -59,7 +59,7 @@ class Sandbox:
     ```
 
     It runs in the event loop in which it was opened, keeps that loop's time, and listens on `127.0.0.1` at a free port
-    unless told otherwise. Raises `OSError` when it cannot listen there. Leaving the block closes the server, drops the
+    unless the options say otherwise. Raises `OSError` when it cannot listen there. Leaving the block closes the server, drops the
     requests that are still being answered and the webhooks still to come, and removes the files that were made.
     """
 
@@ -144,7 +144,7 @@ async def _stop(host: asyncio.Task[None]) -> None:
     """Cancel a task and see it end; what broke it is raised."""
     host.cancel()
     with anyio.CancelScope(shield=True):
-        await asyncio.wait([host])  # unlike `await host` it leaves our own cancellation and the host's apart
+        await asyncio.wait([host])  # unlike `await host` it distinguishes our own cancellation from the host's
     if not host.cancelled() and (error := host.exception()) is not None:
         raise error
 

@@ -27,7 +27,7 @@ class Source:
 
 
 class Shelf:
-    """Everything that was made, by id. Other accounts' things look as if they did not exist."""
+    """Everything that was made, by id. For other accounts they do not exist."""
 
     def __init__(self) -> None:
         self.clips: dict[str, Clip] = {}

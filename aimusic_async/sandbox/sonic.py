@@ -57,7 +57,7 @@ def _tool(name: str, path: str, handler: Handler, *fields: Any, **more: Any) -> 
 
 
 def moderated(body: Body) -> tuple[list[str], list[str]]:
-    """The lyrics and the descriptions in a request for songs; a field that is not looked at is not read."""
+    """The lyrics and the descriptions in a request for songs; a field that does not count is not read."""
     described = body.get("custom_mode") is False
     prompt = [] if described else [body["prompt"]] if "prompt" in body else []
     description = [body["gpt_description_prompt"]] if described else []

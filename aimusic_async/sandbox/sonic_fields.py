@@ -47,7 +47,7 @@ SHARED = (
     flag("make_instrumental"),
     flag("auto_lyrics"),
     PROMPT,
-    text("gpt_description_prompt", most=400, told=200, label="'gpt_description_prompt'", required=_described),
+    text("gpt_description_prompt", most=400, stated=200, label="'gpt_description_prompt'", required=_described),
     TITLE,
     TAGS,
     *STYLE,

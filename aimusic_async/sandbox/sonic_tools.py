@@ -1,4 +1,4 @@
-"""What becomes of a Sonic request that looks at a clip, converts it, takes it apart, or brings a recording."""
+"""What becomes of a Sonic request that analyses a clip, converts it, takes it apart, or brings a recording."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the service tells an address about a task: which events, when, in which words and how signed. Pure."""
+"""What the service reports to an address about a task: which events, when, in which words and how signed. Pure."""
 
 import hashlib
 import hmac
@@ -24,7 +24,7 @@ _NOT_STREAMED = tuple(models.SONIC)[: tuple(models.SONIC).index("sonic-v5")]
 
 @frozen(kw_only=True)
 class Notice:
-    """One event of a task, and whom it is told."""
+    """One event of a task, and where it is sent."""
 
     id: str
     event: Event
@@ -35,7 +35,7 @@ class Notice:
     secret: str | None
     """What it is signed with; None: it is not signed."""
     callback: bool
-    """Whether it answers an upload's `callback_url`, which is told less."""
+    """Whether it goes to an upload's `callback_url`, which gets less."""
     at: float
     """Loop time of the event. The notice shows that moment, however late it goes out."""
     due: float
@@ -49,7 +49,7 @@ Errand = Sequence[Notice]
 
 
 def errands(visit: Visit, task: Task) -> Sequence[Errand]:
-    """What is told about a task that is being accepted; nothing unless its request gave an address."""
+    """Return the notices of a task that is being accepted; none unless its request gave an address."""
     operation, options, body = visit.operation, visit.options, visit.body
     named = [field.name for field in operation.fields if field.name in _ADDRESSES and field.name in body]
     if not named:
@@ -105,9 +105,9 @@ def content(world: World, view: Viewer, notice: Notice) -> bytes:
 def _body(world: World, view: Viewer, notice: Notice) -> dict[str, Any]:
     task, asked = notice.task, notice.request
     platform = world.options.webhook_platform_word if task.family == "sonic" else task.family
-    told = {"task_id": task.id, "platform": platform, "event": notice.event}
+    head = {"task_id": task.id, "platform": platform, "event": notice.event}
     if notice.event == "song.failed":
-        return {**texts.failed_body(), **told}
+        return {**texts.failed_body(), **head}
     if notice.callback:
         return {"code": 200, "clip_id": task.clips[0].id, "message": "success", "task_id": task.id}
     shown = dict(view(world, task, notice.at).body)
@@ -116,7 +116,7 @@ def _body(world: World, view: Viewer, notice: Notice) -> dict[str, Any]:
     if task.family == "nuro":
         shown["prompt"] = asked.get("description", "")
         shown |= {name: asked.get(name, "") for name in ("theme", "instrument")}
-    return {**shown, **told}
+    return {**shown, **head}
 
 
 def headers(notice: Notice, body: bytes, now: float, *, legacy: bool = False) -> dict[str, str]:

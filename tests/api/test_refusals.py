@@ -102,7 +102,7 @@ def test_an_error_without_a_text_still_says_something():
     assert "Bad Gateway" in str(refusal(502, None, text="<h1>Bad Gateway</h1>"))
 
 
-def test_a_failed_upload_hidden_in_the_steps_is_told():
+def test_a_failed_upload_hidden_in_the_steps_is_found():
     body = {"code": 200, "message": "success", "steps": {"upload": {"error": "Audio URL is not accessible."}}}
     error = refusal(200, body)
     assert isinstance(error, ValidationError)

@@ -336,7 +336,7 @@ def test_a_gateway_that_says_error_does_not_fail_the_task():
         ({"code": 504, "message": "Task failed due to timeout. Credits were previously refunded."}, 504),
     ],
 )
-def test_a_task_that_timed_out_upstream_is_failed_and_refunded_however_it_is_told(body, status):
+def test_a_task_that_timed_out_upstream_is_failed_and_refunded_however_it_is_reported(body, status):
     failed = look(body, status)
     assert (failed.state, failed.refunded) == (TaskState.FAILED, True)
 

@@ -168,7 +168,8 @@ def test_the_sandbox_through_a_pipe_tells_where_it_is_as_json():
     try:
         (shown,) = rows(process.stdout.readline())
         assert (
-            piped("credits", environ={"AIMUSIC_BASE_URL": shown["url"], "AIMUSIC_API_KEY": shown["key"]}).returncode == 0
+            piped("credits", environ={"AIMUSIC_BASE_URL": shown["url"], "AIMUSIC_API_KEY": shown["key"]}).returncode
+            == 0
         )
     finally:
         process.send_signal(signal.SIGTERM)

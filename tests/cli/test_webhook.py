@@ -367,7 +367,12 @@ def with_windows_line_break(headers, body):
         (delivery(secret="another one"), ["--job", JOB], "unsigned", "byte by byte as it came"),
         (delivery(), ["--job", JOB, "--any-age"], "unsigned", "omit --job"),
         (delivery(at=5), [], "stale", "--any-age"),
-        (with_line_break(*delivery()), [], "unsigned", "line break at the end of the body, which an editor may have added"),
+        (
+            with_line_break(*delivery()),
+            [],
+            "unsigned",
+            "line break at the end of the body, which an editor may have added",
+        ),
         (with_windows_line_break(*delivery(at=5)), [], "unsigned", "line break at the end of the body"),
         (with_line_break(*delivery(secret="another one")), [], "unsigned", "if ?job=… was"),
         (with_line_break(*old_form()), ["--legacy"], "unsigned", "line break at the end"),

@@ -15,7 +15,7 @@ sees      Tasks: the clips that each poll shows, finished or not (optional).
 gives     A part of what the last answer gives: the result, the error, or of a failed task its `reason`. An object is
           compared by the fields it names, a list by all its entries, a time as ISO text.
 refused   The class of the error that the last answer raises, when it answers a submit or a direct request.
-refunded  Failed tasks: whether the answer tells of a refund; null when it does not tell.
+refunded  Failed tasks: whether the answer reports a refund; null when it does not say.
 xfail     `{"sends" or "answers": reason}`: which direction of the case the package is known to get wrong.
 """
 

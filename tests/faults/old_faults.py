@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from typing import Any
 import attrs
 
 from aimusic_async.events import JobState
+from aimusic_async.jobs import ending, lifecycle
+from aimusic_async.jobs.dispatcher import Dispatcher
 from aimusic_async.journal import steps
 
 
@@ -60,7 +63,19 @@ def budget_snapshot() -> list[tuple[Any, str, Any]]:
 
 def missing_wake_up() -> list[tuple[Any, str, Any]]:
     """Who waits for a job sleeps for ever when the step of its end cannot be built."""
-    raise NotImplementedError
+    original = ending.finished
+
+    def finished(work: Any, failure: Any) -> Any:
+        if work.id is not None:
+            json.dumps(work.raw)
+        return original(work, failure)
+
+    def broken(_self: Any, work: Any, _error: Exception) -> list[Any]:
+        work.state = JobState.SUCCEEDED
+        return []
+
+    users = [module for module in (ending, lifecycle) if getattr(module, "finished", None) is original]
+    return [*((module, "finished", finished) for module in users), (Dispatcher, "_broken", broken)]
 
 
 OLD_FAULTS: Mapping[str, Callable[[], list[tuple[Any, str, Any]]]] = {

@@ -263,6 +263,7 @@ class Program:
             except TimeoutError:
                 stored = False
             except Exception as error:  # noqa: BLE001 - whatever it is, it must not be
+                stored = False
                 self.world.fault(f"raised: a delivery to {process}: {error!r}")
             if not answer.done():
                 answer.set_result(bool(stored))

@@ -52,7 +52,8 @@ def _wrong(world: World, order: Order, record: Any) -> str | None:
     if task is None:
         return "has no task"
     if record.state is JobState.SUBMITTED:
-        return None if task.fate == "vanishes" else "has ended, and the journal does not know"
+        kept = task.fate == "vanishes" or task.odd == "deep"  # an answer that cannot be written down is polled again
+        return None if kept else "has ended, and the journal does not know"
     if record.state is not {"succeeds": JobState.SUCCEEDED}.get(task.fate, JobState.FAILED):
         return f"{record.state}, and the task {task.fate}"
     return _wrong_credits(record, tasks) or _wrong_result(record, job, task)

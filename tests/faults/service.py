@@ -249,7 +249,8 @@ class Service:
         audio = {"audio_url": f"https://x.example/{task.id}.mp3"} if state == "succeeded" else {}
         title = "half \ud83d" if ended and task.odd == "half a character" else str(task.order)
         clips = [{"clip_id": f"{task.id}-{n}", "state": state, "title": title, **audio} for n in (1, 2)]
-        deep = {"x": nested(_deepest() - int(task.id[1:]) % 40)} if ended and task.odd == "deep" else {}
+        # What can just be read, from a shallow stack, may be too deep to be written down from a deeper one.
+        deep = {"x": nested(_deepest() + 30 - int(task.id[1:]) % 40)} if ended and task.odd == "deep" else {}
         return {"code": 200, "message": "success", "data": clips, **deep}
 
     # --- webhooks -----------------------------------------------------------------------------------------------------

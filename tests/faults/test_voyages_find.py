@@ -6,13 +6,15 @@ from .old_faults import OLD_FAULTS
 from .voyages import live
 
 SHOWS_AS = {"late-refusal": "paid twice", "budget-snapshot": "budget exceeded", "missing-wake-up": "was not woken"}
-WITHIN = {"late-refusal": 300, "budget-snapshot": 60, "missing-wake-up": 60}
+WITHIN = 200
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", OLD_FAULTS)
 def test_an_old_fault_is_found(name):
-    for seed in range(WITHIN[name]):
-        if any(SHOWS_AS[name] in fault for fault in live(seed, mutate=name).faults):
+    crowded = True if name == "late-refusal" else None  # it takes several processes that want the same song
+    for seed in range(WITHIN):
+        found = set(live(seed, mutate=name, crowded=crowded).faults)
+        if any(SHOWS_AS[name] in fault for fault in found - set(live(seed, crowded=crowded).faults)):
             return
-    pytest.fail(f"{name} was not found within {WITHIN[name]} seeds")
+    pytest.fail(f"{name} was not found within {WITHIN} seeds")

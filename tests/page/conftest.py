@@ -17,5 +17,5 @@ class _Sheet:
 
 @pytest.fixture(scope="session")
 def sheet():
-    """Makes what stands for a job: all that an event tells of it."""
+    """Makes what stands for a job: all that an event says about it."""
     return _Sheet

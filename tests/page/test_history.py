@@ -1,4 +1,4 @@
-"""A history keeps when each job was queued, sent, accepted, looked at and ended, and what every token went for."""
+"""A history keeps when each job was queued, sent, accepted, polled and ended, and what every token went for."""
 
 import asyncio
 from itertools import pairwise
@@ -21,7 +21,7 @@ from aimusic_async import (
 from aimusic_async.page import Batch, History
 
 
-def told(*events):
+def history_of(*events):
     """A history that heard `(time, event)` pairs; its clock stands at the last."""
     history = History(lambda: events[-1][0])
     for at, event in events:
@@ -31,7 +31,7 @@ def told(*events):
 
 def test_times_count_from_the_first_event(sheet):
     job = sheet("one")
-    batch = told(
+    batch = history_of(
         (100.0, JobChanged(job, JobState.QUEUED)),
         (103.0, JobChanged(job, JobState.SENDING)),
         (103.5, RequestSent(Purpose.SUBMIT, job)),
@@ -43,7 +43,7 @@ def test_times_count_from_the_first_event(sheet):
     ).batch()
     (line,) = batch.jobs
     assert (line.queued, line.sent, line.accepted, line.ended) == (0.0, (3.5,), 4.0, 61.0)
-    assert (line.looks, line.streaming, line.state, line.reason) == ((19.0, 60.0), 19.5, JobState.SUCCEEDED, "")
+    assert (line.polls, line.streaming, line.state, line.reason) == ((19.0, 60.0), 19.5, JobState.SUCCEEDED, "")
     assert [(one.at, one.purpose, one.job) for one in batch.requests] == [
         (3.5, Purpose.SUBMIT, 0),
         (19.0, Purpose.POLL, 0),
@@ -52,9 +52,9 @@ def test_times_count_from_the_first_event(sheet):
     assert batch.length == 61.0
 
 
-def test_jobs_are_told_apart_by_themselves_and_not_by_their_keys(sheet):
+def test_jobs_are_distinguished_by_identity_and_not_by_their_keys(sheet):
     first, second = sheet("same"), sheet("same")
-    batch = told(
+    batch = history_of(
         (0.0, JobChanged(first, JobState.QUEUED)),
         (1.0, JobChanged(second, JobState.QUEUED)),
         (2.0, RequestSent(Purpose.SUBMIT, second)),
@@ -65,7 +65,7 @@ def test_jobs_are_told_apart_by_themselves_and_not_by_their_keys(sheet):
 
 def test_a_refusal_marks_the_request_that_met_it_and_the_job_is_sent_again(sheet):
     job, other = sheet("one"), sheet("other")
-    batch = told(
+    batch = history_of(
         (0.0, JobChanged(job, JobState.QUEUED)),
         (1.0, RequestSent(Purpose.SUBMIT, job)),
         (1.5, RequestSent(Purpose.CALL, other)),
@@ -79,16 +79,16 @@ def test_a_refusal_marks_the_request_that_met_it_and_the_job_is_sent_again(sheet
     assert batch.jobs[0].queued == 0.0
 
 
-def test_why_a_job_failed_is_told(sheet):
+def test_why_a_job_failed_is_kept(sheet):
     job = sheet("one", task_id="t1", credits=10, error=InvalidRequest("prompt", "is empty", ""))
-    (line,) = told((0.0, JobChanged(job, JobState.FAILED))).batch().jobs
+    (line,) = history_of((0.0, JobChanged(job, JobState.FAILED))).batch().jobs
     assert "prompt is empty" in line.reason
     assert (line.task_id, line.credits, line.queued) == ("t1", 10, None)
 
 
 def test_a_batch_with_an_open_job_lasts_until_now_and_an_ended_one_until_its_last_event(sheet):
     job = sheet("one")
-    history = told((10.0, JobChanged(job, JobState.QUEUED)))
+    history = history_of((10.0, JobChanged(job, JobState.QUEUED)))
     assert history.batch(now=25.0).length == 15.0
     history.hear(JobChanged(job, JobState.CANCELLED), 12.0)
     assert history.batch(now=25.0).length == 2.0
@@ -113,9 +113,9 @@ async def test_it_hears_a_whole_session(song):
         assert line.state is JobState.SUCCEEDED
         assert line.task_id == job.task_id
         assert line.credits == job.credits == 10
-        assert line.queued <= line.sent[0] <= line.accepted < line.looks[0] <= line.ended
+        assert line.queued <= line.sent[0] <= line.accepted < line.polls[0] <= line.ended
     call = batch.jobs[4]
-    assert (len(call.sent), call.accepted, call.looks) == (1, None, ())
+    assert (len(call.sent), call.accepted, call.polls) == (1, None, ())
     spent = [one.at for one in batch.requests]
     assert spent == sorted(spent)
     assert min(later - earlier for earlier, later in pairwise(spent)) >= 2.9  # the standard plan

@@ -153,7 +153,7 @@ def test_what_is_not_a_file_inside_of_the_folder_is_refused(make, tmp_path, name
     assert not (inside / "index.html").exists()
 
 
-def test_a_file_that_is_told_by_another_way_into_the_folder_is_inside(make, tmp_path):
+def test_a_file_that_is_named_by_another_path_into_the_folder_is_inside(make, tmp_path):
     make("out/a.mp3")
     link = tmp_path / "link"
     try:
@@ -231,12 +231,12 @@ def test_lyrics_in_time_become_lines_headings_and_words_with_their_seconds(make,
         word("\n", 5.0, 5.0),
     ]
     page = Reader(write_page(tmp_path, [Track(key="a", title="Song", audio=make("a.mp3"), words=words)]))
-    told = [
+    shown = [
         attrs["class"]
         for tag, attrs in page.elements
         if tag == "p" and attrs.get("class") in {"section", "line", "gap"}
     ]
-    assert told == ["section", "line", "gap", "section", "line"]
+    assert shown == ["section", "line", "gap", "section", "line"]
     assert json.loads(page.scripts[0])["tracks"][0]["words"] == [[0.5, 1.0], [1.0, 1.5], [2.0, 2.5], [3.0, 3.5]]
     assert page.all("span", "class").count("word") == 4
     assert "Lanterns on" in page.text
@@ -273,7 +273,7 @@ def test_every_job_and_request_of_a_history_stands_in_picture_and_tables(make, s
         attrs["class"]: attrs["d"].count("M") for tag, attrs in page.elements if tag == "path" and "class" in attrs
     }
     assert (drawn["submit"], drawn["poll"], drawn["refused"]) == (3, 2, 1)
-    assert (drawn["waiting"], drawn["running"], drawn["looks"], drawn["succeeded"]) == (3, 3, 3, 3)
+    assert (drawn["waiting"], drawn["running"], drawn["polled"], drawn["succeeded"]) == (3, 3, 3, 3)
     assert "3 jobs in 1:40 (3 succeeded); 6 requests (3 submits, 3 polls), 1 refused." in page.text
     assert "task-2" in page.text
     assert "poll, refused" in page.text

@@ -297,7 +297,7 @@ async def test_the_policy_stops_what_an_escape_would_have_let_through(visit, fol
     page = await visit(hole)
     await until(page, "() => document.documentElement.classList.contains('js')")
     assert await page.evaluate("() => window.pwned") is None
-    refused = [told for told in visit.wrong if "Content Security Policy" in told]
+    refused = [seen for seen in visit.wrong if "Content Security Policy" in seen]
     assert len(refused) >= 5
     remote = [one for one in visit.asked if "example.org" in one[1].url]
     assert {request.failure for _, request in remote} <= {"csp"}
@@ -313,12 +313,12 @@ async def test_every_control_has_a_name_and_can_be_reached_by_keyboard(visit):
         names.append(await page.evaluate("() => document.activeElement.className"))
     for name in ("play", "mute", "solo", "words timed", "before", "toggle", "after", "playing", "chart"):
         assert name in names
-    told = await page.locator("body").aria_snapshot()
+    seen = await page.locator("body").aria_snapshot()
     for name in ("Play First", "Mute Vocals", "Solo Drums", "Track before", "Track after", "Play Second"):
-        assert f'button "{name}"' in told
-    assert 'slider "Position"' in told
-    assert "- button:" not in told
-    assert "- button\n" not in told
+        assert f'button "{name}"' in seen
+    assert 'slider "Position"' in seen
+    assert "- button:" not in seen
+    assert "- button\n" not in seen
     await page.locator("#play-1").focus()
     await page.keyboard.press("Tab")
     assert await page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle") == "solid"

@@ -77,7 +77,7 @@ class Caller:
         return (await self.made("/sonic/create", {**SONG, **more}))[0]
 
     async def credits(self) -> dict[str, int]:
-        """The balance, as the service tells it."""
+        """The balance, as the service reports it."""
         status, answer = await self.get("/get-credits")
         assert status == 200
         return answer

@@ -1,4 +1,4 @@
-"""The sandbox's own books agree with what the service tells, at any time."""
+"""The sandbox's own books agree with what the service says, at any time."""
 
 import asyncio
 
@@ -48,14 +48,14 @@ async def test_balance_charges_and_refunds_always_add_up(opened):
         for _ in range(40):
             await caller.done("/sonic/create", SONG)
             await asyncio.sleep(7)
-            told = await caller.credits()
-            assert sum(told.values()) == books.balance == 10_500 - books.charged + books.refunded
+            reported = await caller.credits()
+            assert sum(reported.values()) == books.balance == 10_500 - books.charged + books.refunded
         assert 0 < books.refunded < books.charged == 400
 
 
 async def test_another_process_can_read_the_books_as_json(opened):
     script = Script(("sonic.create_music", Fault.slow(1), Fate.fails()), ("GET", Fault.refused()))
-    async with opened(tell_books=True, faults=script, durations={"*": 50}) as caller:
+    async with opened(serve_books=True, faults=script, durations={"*": 50}) as caller:
         song = {**SONG, "title": "Lanterns", "make_instrumental": False}
         task_id = (await caller.done("/sonic/create", song))["task_id"]
         await caller.get("/get-credits")
@@ -65,8 +65,8 @@ async def test_another_process_can_read_the_books_as_json(opened):
         await asyncio.sleep(50)
         books = caller.box.books
         async with caller.http.get(f"{caller.box.url}/books") as answer:
-            told = await answer.json()
-        [first, second] = told["taken"]
+            reported = await answer.json()
+        [first, second] = reported["taken"]
         assert first == {
             "operation": "sonic.create_music",
             "key": "sandbox-key",
@@ -82,17 +82,17 @@ async def test_another_process_can_read_the_books_as_json(opened):
         }
         names = ("operation", "task_id", "title", "prompt", "credits", "refunded", "fault", "fate")
         assert [second[name] for name in names] == ["sonic.upsample_tags", None, None, None, 1, 0, None, None]
-        assert told["requests"] == {
+        assert reported["requests"] == {
             "total": 5,
             "by_status": {"200": 3, "429": 2},
             "by_fault": {"slow": 1, "429": 1},
             "too_soon": 1,
         }
-        assert (told["charged"], told["refunded"], told["balance"]) == (11, 10, books.balance)
-        assert told["now"] == asyncio.get_running_loop().time()
+        assert (reported["charged"], reported["refunded"], reported["balance"]) == (11, 10, books.balance)
+        assert reported["now"] == asyncio.get_running_loop().time()
         assert len(books.requests) == 5
 
 
-async def test_the_books_are_not_told_unless_they_are_to_be(opened):
+async def test_the_books_are_not_served_by_default(opened):
     async with opened() as caller, caller.http.get(f"{caller.box.url}/books") as answer:
         assert answer.status == 404

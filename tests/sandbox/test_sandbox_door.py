@@ -1,4 +1,4 @@
-"""What every API request passes: key, rate limit, body; and the books that tell of it."""
+"""What every API request passes: key, rate limit, body; and the books that record it."""
 
 import asyncio
 import logging
@@ -84,10 +84,10 @@ async def test_the_books_list_every_request_with_operation_time_status_and_task(
         await caller.post("/sonic/bpm", {})
         await caller.get("/nowhere")
         books = caller.box.books
-        told = [
+        reported = [
             (entry.method, entry.operation, entry.status, entry.task_id, entry.at - start) for entry in books.requests
         ]
-        assert told == [
+        assert reported == [
             ("POST", "sonic.create_music", 200, task_id, 3.0),
             ("POST", "sonic.create", 429, None, 3.0),
             ("GET", "sonic.task", 202, task_id, 6.0),

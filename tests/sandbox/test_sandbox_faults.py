@@ -1,4 +1,4 @@
-"""What goes wrong on purpose: who meets what, and that the books then tell the truth."""
+"""What goes wrong on purpose: who meets what, and that the books then show the truth."""
 
 import asyncio
 
@@ -79,8 +79,8 @@ class TestRandomFaults:
     @given(seed=st.integers(), share=st.floats(0, 1), order=st.permutations(range(8)))
     def test_what_a_request_meets_follows_from_the_seed_and_its_number_alone(self, seed, share, order):
         first, second = RandomFaults(share, seed=seed), RandomFaults(share, seed=seed)
-        told = {ordinal: second.meet("POST", CREATE, ordinal) for ordinal in order}
-        assert [told[ordinal] for ordinal in range(8)] == self.met(first, 8)
+        reported = {ordinal: second.meet("POST", CREATE, ordinal) for ordinal in order}
+        assert [reported[ordinal] for ordinal in range(8)] == self.met(first, 8)
 
     def test_a_share_of_requests_and_a_share_of_tasks_is_hit_and_each_kind_comes(self):
         met = self.met(RandomFaults(0.2, seed=3, task_share=0.4))
@@ -89,7 +89,7 @@ class TestRandomFaults:
         assert len(fates) / len(met) == pytest.approx(0.4, abs=0.03)
         assert {*faults, *fates} == set(EVERYTHING)
 
-    def test_seeds_differ_and_the_share_is_also_that_of_tasks_unless_told_otherwise(self):
+    def test_seeds_differ_and_the_share_is_also_that_of_tasks_by_default(self):
         met = self.met(RandomFaults(0.2, seed=1))
         assert met != self.met(RandomFaults(0.2, seed=2))
         assert sum(fate is not None for _, fate in met) / len(met) == pytest.approx(0.2, abs=0.03)

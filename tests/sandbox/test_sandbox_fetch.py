@@ -67,5 +67,5 @@ async def test_hosts_that_are_down_or_elsewhere_are_unreachable(address):
         ("http://169.254.169.254/x", False),
     ],
 )
-def test_this_machine_is_told_from_others(address, ours):
+def test_this_machine_is_distinguished_from_others(address, ours):
     assert is_loopback(URL(address)) is ours

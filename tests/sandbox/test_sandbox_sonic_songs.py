@@ -226,7 +226,7 @@ async def test_upload_and_cover_is_as_long_as_the_recording(opened, recordings):
         assert [clip["duration"] for clip in clips] == ["20.00"] * 2
 
 
-async def test_a_recording_that_cannot_be_fetched_is_told_in_the_steps_and_costs_nothing(opened, recordings):
+async def test_a_recording_that_cannot_be_fetched_is_reported_in_the_steps_and_costs_nothing(opened, recordings):
     async with opened() as caller, recordings() as at:
         body = {**WORDS, "url": at("no-head.mp3"), "continue_at": 0.1}
         status, answer = await caller.post("/sonic/upload-extend", body)

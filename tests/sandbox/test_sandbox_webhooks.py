@@ -117,11 +117,11 @@ async def sent(caller, receiver, path="/sonic/create", body=SONG, **more):
     return (await caller.done(path, {**body, "webhook_url": receiver.url, **more}))["task_id"]
 
 
-# --- what is told, and when ------------------------------------------------------------------------------------------
+# --- what is reported, and when --------------------------------------------------------------------------------------
 
 
 @pytest.mark.looptime
-async def test_a_song_is_told_of_when_it_can_be_heard_and_when_it_is_finished(hooked):
+async def test_a_song_is_reported_when_it_can_be_heard_and_when_it_is_finished(hooked):
     async with hooked(durations={"sonic": 100}, not_ready_share=(0.2, 0.2)) as (caller, receiver):
         task_id = await sent(caller, receiver)
         accepted = caller.box.books.taken()[0].at
@@ -132,12 +132,12 @@ async def test_a_song_is_told_of_when_it_can_be_heard_and_when_it_is_finished(ho
         assert receiver.events == BOTH
         early, late = receiver.got
         assert [hook.at - accepted for hook in (early, late)] == pytest.approx([20, 100], abs=0.1)
-        told = {"task_id": task_id, "platform": "sonic"}
-        assert early.body == {**shown, **told, "message": "streaming", "event": "song.streaming"}
+        reported = {"task_id": task_id, "platform": "sonic"}
+        assert early.body == {**shown, **reported, "message": "streaming", "event": "song.streaming"}
         assert {clip["state"] for clip in early.body["data"]} == {"running"}
         assert {clip["duration"] for clip in early.body["data"]} == {None}
         assert all("/streaming/" in clip["audio_url"] for clip in early.body["data"])
-        assert late.body == {**finished, **told, "event": "song.completed"}
+        assert late.body == {**finished, **reported, "event": "song.completed"}
         assert {clip["state"] for clip in late.body["data"]} == {"succeeded"}
 
 
@@ -251,13 +251,13 @@ async def test_an_upload_that_fails_says_so(hooked, recordings):
 @pytest.mark.looptime
 async def test_only_newer_sonic_models_tell_that_a_song_can_be_heard(hooked):
     async with hooked(sonic_models=("sonic-v4-5", "sonic-v5", "sonic-v5-5", "sonic-v6")) as (caller, receiver):
-        told = {}
+        reported = {}
         for mv in ("sonic-v4-5", "chirp-v4-5", "sonic-v5", "chirp-v5", "sonic-v5-5", "sonic-v6"):
             await sent(caller, receiver, body={**SONG, "mv": mv})
             await asyncio.sleep(1000)
-            told[mv], receiver.got[:] = receiver.events, []
-        assert [mv for mv, events in told.items() if events == BOTH] == list(told)[2:]
-        assert told["sonic-v4-5"] == told["chirp-v4-5"] == ["song.completed"]
+            reported[mv], receiver.got[:] = receiver.events, []
+        assert [mv for mv, events in reported.items() if events == BOTH] == list(reported)[2:]
+        assert reported["sonic-v4-5"] == reported["chirp-v4-5"] == ["song.completed"]
         clip = await caller.song()
         await sent(caller, receiver, "/sonic/stems/basic", {"clip_id": clip["clip_id"]})
         await asyncio.sleep(1000)
@@ -323,7 +323,7 @@ async def test_the_exact_bytes_are_signed_with_the_tasks_secret_or_the_services_
 
 
 @pytest.mark.looptime
-async def test_text_that_utf_8_cannot_spell_is_told_all_the_same(hooked):
+async def test_text_that_utf_8_cannot_spell_is_sent_all_the_same(hooked):
     async with hooked() as (caller, receiver):
         await sent(caller, receiver, body=OLD_SONG, title="half \ud83d", webhook_secret="half \ud83d")
         await asyncio.sleep(1000)

@@ -80,7 +80,7 @@ def test_a_part_that_is_none_is_refused():
 
 
 @pytest.mark.parametrize("tags", ["house", "rock, 140 bpm", "drum and bass", "lo-fi"])
-def test_the_tempo_that_is_heard_is_the_tempo_that_is_told(tags):
+def test_the_tempo_that_is_heard_is_the_tempo_that_is_reported(tags):
     tune = compose(1, tags=tags, seconds=12)
     heard = tempo(render(tune, ["Drums"]))
     assert min(abs(heard / tune.bpm / octave - 1) for octave in (0.5, 1, 2)) < 0.015
