@@ -192,9 +192,7 @@ class MusicSession:
         if self._limiter is not None:
             return None
         rate = STANDARD_RATE * self._settings.speed
-        return await stack.enter_async_context(
-            SharedTokenBucket(_limit_beside(path), self._account, rate)
-        )
+        return await stack.enter_async_context(SharedTokenBucket(_limit_beside(path), self._account, rate))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -293,7 +291,8 @@ class MusicSession:
             check_positive("timeout", timeout)
         dispatcher, known, jobs = self._open, operations(), list[Job[Any]]()
         records = await self.journal.jobs(group=group, state=OPEN)
-        ours = dispatcher.known()
+        limits = await self.journal.budgets()
+        ours, own = dispatcher.known(), () if self._budget is None else (self._budget,)
         for record in records:
             if record.id in ours:
                 continue
@@ -309,7 +308,7 @@ class MusicSession:
                 dispatcher.rules,
                 cls,
                 record.key,
-                Order(group=record.group),
+                Order(budgets=own, limit=limits.get(record.group), group=record.group),
                 request=request,
                 task_id=record.task_id if record.state is JobState.SUBMITTED else None,
                 timeout=timeout,

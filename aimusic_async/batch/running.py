@@ -94,6 +94,7 @@ class Batch:
 
         Raises:
             ConfigurationError: A format or the template makes no sense.
+
         """
         _check_saving(formats, template)
         self._music = music

@@ -24,14 +24,22 @@ def submitted(work: Work, record: JobRecord | None, now: float) -> list[Effect]:
     work.watched_since = now
     if work.id is None:
         return [Do.START_TIMER, Do.KNOWN, Watch(None)]
-    if record is None:
-        return [Put(steps.Enter(work.new_record(), work.order.resend))]
-    work.id = record.id
+    if record is not None:
+        return _enter(work, record)
+    work.where = Where.ENTERING
+    return [Put(steps.Enter(work.new_record(), work.order.resend))]
+
+
+def _enter(work: Work, record: JobRecord) -> list[Effect]:
+    """Ask for what the journal has a record of."""
+    work.id, work.where = record.id, Where.ENTERING
     return [Put(steps.Enter(attrs.evolve(record, owner=work.rules.owner)))]
 
 
 def entered(work: Work, step: steps.Enter, outcome: Outcome, now: float) -> list[Effect]:
     """Go on as the journal's answer says."""
+    if work.where is not Where.ENTERING:
+        return []
     if outcome.error is not None:
         return end(work, JobState.FAILED, outcome.error, steps.Released(step.id, work.rules.owner))
     if outcome.record is None:
@@ -119,5 +127,5 @@ def heard(work: Work, record: JobRecord) -> list[Effect]:
     waits = work.state is JobState.QUEUED or work.awaiting is not None
     if record.state is JobState.SUBMITTED and waits and record.task_id not in work.former:
         work.awaiting = None
-        return [Do.WITHDRAW, Put(steps.Enter(attrs.evolve(record, owner=work.rules.owner)))]
+        return [Do.WITHDRAW, *_enter(work, record)]
     return []

@@ -73,7 +73,10 @@ def steps_of(delivery: Delivery, job_id: str) -> Iterator[Step]:
     if not task_id:
         return
     yield Accepted(job_id, task_id)
-    answer = storable(json.dumps(body))
+    try:
+        answer = storable(json.dumps(body))
+    except (RecursionError, ValueError):  # it nests too deeply: a poll will tell
+        return
     if delivery.event == SongEvent.COMPLETED and _all_ended(body):
         yield Finished(job_id, answer, task_id=task_id)
     elif delivery.event == SongEvent.FAILED:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from ..errors import ConfigurationError
 from ..events import JobState, logger
 from .protocol import JobJournal
-from .record import JobRecord
+from .record import JobRecord, group_scope
 from .steps import Settled
 
 
@@ -56,6 +56,12 @@ class AccountJournal:
         await self._written()
         found = await self._journal.find(self._account, group=group, key=key, limit=1)
         return found[0] if found else None
+
+    async def budgets(self) -> Mapping[str, int]:
+        """Return the budget that was named last for each named group, in credits; a group without one is left out."""
+        ledgers = await self._journal.ledgers(self._account)
+        named = {scope.removeprefix(group_scope("")): ledger.limit for scope, ledger in ledgers.items()}
+        return {group: limit for group, limit in named.items() if limit is not None}
 
     async def settle(self, key: str, *, group: str = "", task_id: str | None = None) -> JobRecord:
         """Say what became of an `unknown` job, after you looked at the service's dashboard.

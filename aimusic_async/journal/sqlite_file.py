@@ -67,6 +67,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             sum(CASE WHEN state IN ('sending', 'unknown') THEN cost ELSE 0 END)
         FROM records WHERE "group" <> '' GROUP BY account, "group"
         """,
+        "ALTER TABLE records RENAME TO jobs",  # a process of version 1 that was asleep finds none, and sends nothing
         "DROP TABLE owners",
         """
         CREATE TABLE owners (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import anyio
@@ -99,14 +99,29 @@ class WriteQueue:
         except Exception as error:  # noqa: BLE001 - a journal of the user's own may raise anything
             await self._failed(as_journal_error(error))
         else:
-            if self._trouble and not self._queue:
-                logger.warning("the journal works again")
-                self._trouble = False
-            for entry, outcome in zip(self._in_hand, outcomes, strict=True):
-                self._settle(entry, outcome)
-            self._in_hand = []
+            await self._sort(outcomes)
         finally:
             hangs.cancel()
+
+    async def _sort(self, outcomes: Sequence[Outcome]) -> None:
+        """Settle what was stored, or can't be; what may be stored later goes back, with what follows it."""
+        batch, self._in_hand = self._in_hand, []
+        held: dict[str, None] = {}
+        again: list[_Entry] = []
+        error: JournalError | None = None
+        for entry, outcome in zip(batch, outcomes, strict=True):
+            if entry.step.id in held or (outcome.error is not None and outcome.error.passing):
+                held[entry.step.id] = None
+                error = error or outcome.error
+                again.append(entry)
+            else:
+                self._settle(entry, outcome)
+        if error is not None:
+            self._in_hand = again
+            await self._failed(error)
+        elif self._trouble and not self._queue:
+            logger.warning("the journal works again")
+            self._trouble = False
 
     async def _failed(self, error: JournalError) -> None:
         batch = self._in_hand

@@ -7,6 +7,7 @@ a real clock or a virtual one; at worst a millisecond late.
 from __future__ import annotations
 
 import asyncio
+import bisect
 import math
 from contextlib import suppress
 from typing import Protocol
@@ -18,6 +19,9 @@ from ..settings import check_positive
 
 STANDARD_RATE = 1 / 3
 """Requests per second of the standard plan."""
+
+_REMEMBERED = 128
+"""Tokens that are out, or just were, whose moments are kept; what an older one could give back is lost."""
 
 _SHORTEST_WAIT = 0.001
 """Seconds. A loop's timers are no finer than this; a shorter wait would spin."""
@@ -175,6 +179,10 @@ class _Level:
     paused_until: float = -math.inf
     latest: float = -math.inf
     """When the last token left that was not given back."""
+    _before: float = -math.inf
+    """When it would be full again without those that follow."""
+    _left: list[float] = attrs.field(factory=list)
+    """When tokens left since it was full, in order; kept where several may be out at once."""
 
     def ready_at(self) -> float:
         """Return the moment from which a token is there."""
@@ -184,20 +192,42 @@ class _Level:
         """Take the token that is there."""
         taken = _Taken(at=now, before=self.latest)
         self.latest = now
-        self.full_at = max(self.full_at, now) + self.period
+        if self.capacity > 1:
+            if self.full_at <= now:
+                self._before, self._left = -math.inf, []
+            self._replace(None, now)
+        else:
+            self.full_at = max(self.full_at, now) + self.period
         return taken
 
     def put_back(self, taken: _Taken) -> None:
         """Have a token again, but never sooner than a period after the last one that was really used."""
         if self.latest == taken.at:
             self.latest = taken.before
+        if self.capacity > 1:
+            self._replace(taken.at, None)
+            return
         self.full_at = max(self.full_at - self.period, self.latest + self.period)
 
     def hold(self, taken: _Taken, seconds: float) -> None:
         """Count a token from the moment it was spent, `seconds` after it was taken."""
         spent = taken.at + seconds
         self.latest = max(self.latest, spent)
-        if self.capacity == 1:
+        if self.capacity > 1:
+            self._replace(taken.at, spent)
+        else:
             self.full_at = max(self.full_at, spent + self.period)
-        else:  # which tokens were spent when is not kept: to be safe, all that are out count later
-            self.full_at += seconds
+
+    def _replace(self, old: float | None, new: float | None) -> None:
+        """Count a token from another moment, or no more, and reckon anew when the bucket will be full."""
+        if old in self._left:
+            self._left.remove(old)
+        elif new is None:
+            return  # too long ago to make a difference that is safe
+        if new is not None:
+            bisect.insort(self._left, new)
+        while len(self._left) > _REMEMBERED:
+            self._before = max(self._before, self._left.pop(0)) + self.period
+        self.full_at = self._before
+        for left in self._left:
+            self.full_at = max(self.full_at, left) + self.period

@@ -245,6 +245,16 @@ def _stored(life, kind, *args, **rest):
     return on.Stored(life.last(kind), Outcome(*args, changed=True, **rest))
 
 
+def _of_former(life):
+    life.work.former |= {"t0"}
+    return on.Delivered(delivery("t0", DONE, SongEvent.COMPLETED))
+
+
+def _begun_stale(life):
+    step = attrs.evolve(life.last(steps.Begin), attempt=life.work.attempt - 1)
+    return on.Stored(step, Outcome(life.record("sending", attempts=step.attempt), changed=True))
+
+
 NO_JOURNAL = JournalError("the file is no journal", passing=False)
 LOST = TransportError("the connection was lost")
 EVENTS = {
@@ -288,7 +298,7 @@ EVENTS = {
     "poll-500": lambda life: on.Answered(refusal(500, "sorry"), poll=True),
     "poll-lost": lambda life: on.Failed(LOST, poll=True),
     "poll-not-sent": lambda life: on.Failed(NotSent("no connection"), poll=True),
-    "lost-for-long": lambda life: _late(life, 3600.5, on.Failed(LOST, poll=True)),
+    "poll-silent": lambda life: _late(life, 3600.5, on.Failed(LOST, poll=True)),
     # A webhook.
     "streaming": lambda life: on.Delivered(delivery("t1")),
     "completed": lambda life: on.Delivered(delivery("t1", DONE, SongEvent.COMPLETED)),
@@ -296,18 +306,17 @@ EVENTS = {
     "half": lambda life: on.Delivered(delivery("t1", HALF, SongEvent.COMPLETED)),
     "odd": lambda life: on.Delivered(delivery("t1", refusal(400, "sorry"), "song.odd")),
     "of-t2": lambda life: on.Delivered(delivery("t2", DONE, SongEvent.COMPLETED)),
-    "of-former": lambda life: _of_former(life),
+    "of-former": _of_former,
     "of-none": lambda life: on.Delivered(delivery(None, DONE, SongEvent.COMPLETED)),
     # The journal about its entering.
     "entered-conflict": lambda life: life.enters(life.record("queued", "other", request='{"op":"other"}')),
     "entered-error": lambda life: life.enters(None, error=NO_JOURNAL),
     "entered-gone": lambda life: life.enters(None),
     # The journal about its attempt.
-    "begun": lambda life: life.begins(life.record("sending")),
-    "begun-stale": lambda life: _begun_stale(life),
+    "begun-well": lambda life: life.begins(life.record("sending")),
+    "begun-stale": _begun_stale,
     "begun-adopted": lambda life: life.begins(life.record("queued", "other", attempts=7)),
     "begun-elsewhere": lambda life: life.begins(life.record("sending", "other", sender="other")),
-    "begun-other-attempt": lambda life: life.begins(life.record("sending", attempts=7)),
     "begun-over": lambda life: life.begins(life.record("cancelled", None, error=OVER)),
     "begun-cancelled": lambda life: life.begins(life.record("cancelled", None)),
     "begun-taken": lambda life: life.begins(life.record("submitted", "other")),
@@ -318,21 +327,19 @@ EVENTS = {
     "begun-error": lambda life: life.begins(None, error=NO_JOURNAL),
 }
 OVER = "would exceed the budget: it costs 10 credits, 9 of 20 are left"
+OWNERS = {"nobody": None, "mine": "mine", "other": "other"}
+# With no other record does the journal answer who enters: who asks has what nobody else has, or it is another's, who
+# lives; what ended is nobody's; what was being sent by one who is no more is unknown; what was cancelled waits again.
+ENTERED = ("queued-mine", "queued-other", "sending-other", "submitted-mine", "submitted-other")
+ENTERED += ("succeeded-nobody", "failed-nobody", "unknown-nobody")
 KEPT_STATES = [state for state in JobState if state is not JobState.DETACHED]
 for _state in KEPT_STATES:
-    for _name, _owner in {"nobody": None, "mine": "mine", "other": "other"}.items():
+    for _name, _owner in OWNERS.items():
         EVENTS[f"heard-{_state}-{_name}"] = lambda life, s=_state, o=_owner: on.Heard(life.record(s, o))
-        EVENTS[f"entered-{_state}-{_name}"] = lambda life, s=_state, o=_owner: life.enters(life.record(s, o))
-
-
-def _of_former(life):
-    life.work.former |= {"t0"}
-    return on.Delivered(delivery("t0", DONE, SongEvent.COMPLETED))
-
-
-def _begun_stale(life):
-    step = attrs.evolve(life.last(steps.Begin), attempt=life.work.attempt - 1)
-    return on.Stored(step, Outcome(life.record("sending", attempts=step.attempt), changed=True))
+        if f"{_state}-{_name}" in ENTERED:
+            EVENTS[f"entered-{_state}-{_name}".removesuffix("-nobody")] = lambda life, s=_state, o=_owner: life.enters(
+                life.record(s, o)
+            )
 
 
 # --- names of what follows -------------------------------------------------------------------------------------------
