@@ -27,7 +27,7 @@ def submitted(work: Work, record: JobRecord | None, now: float) -> list[Effect]:
     if record is not None:
         return _enter(work, record)
     work.where = Where.ENTERING
-    return [Put(steps.Enter(work.new_record(), work.order.resend))]
+    return [Put(steps.Enter(work.new_record(), work.order.resend, work.limits))]
 
 
 def _enter(work: Work, record: JobRecord) -> list[Effect]:

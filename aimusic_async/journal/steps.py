@@ -65,6 +65,8 @@ class Enter:
     """As it is to be when there is none yet; its `owner` is the session."""
     resend: Collection[JobState] = ()
     """Of `unknown` and `failed`: from which of them it is to be sent again, and perhaps paid again."""
+    limits: Mapping[str, int] = attrs.field(factory=dict)
+    """Budgets by their scopes, for whoever goes on with it."""
 
     @property
     def id(self) -> str:
@@ -363,11 +365,15 @@ def apply(step: Step, record: JobRecord | None, moment: Moment, *, sequence: int
     if after is record:
         return None
     if after is not None:
-        after = attrs.evolve(after, sequence=sequence)
+        after = after.numbered(sequence)
     one = after or record
-    limits = step.limits if isinstance(step, Begin) else {}
+    limits = step.limits if isinstance(step, Begin | Enter) else {}
     ledgers = {}
     for scope in one.scopes if one is not None else ():
-        moved = moment.ledger(scope).moved(record, after)
-        ledgers[scope] = attrs.evolve(moved, limit=limits[scope]) if scope in limits else moved
+        before = moment.ledger(scope)
+        moved = before.moved(record, after)
+        if scope in limits and limits[scope] != moved.limit:
+            moved = attrs.evolve(moved, limit=limits[scope])
+        if moved != before:
+            ledgers[scope] = moved
     return Change(after, ledgers)

@@ -44,7 +44,7 @@ async def served(faults, count):
 async def test_a_share_of_requests_goes_wrong(faults, least, most):
     printed, wrong = await served(faults, 40)
     assert least <= wrong <= most
-    assert (f"{faults:.0%} go wrong on purpose, by the seed 3" in printed) == (faults > 0)
+    assert (f"{faults:.0%} of requests and of tasks fail on purpose, by the seed 3" in printed) == (faults > 0)
 
 
 @pytest.mark.parametrize("share", ["-0.1", "1.1", "many"])
@@ -84,4 +84,4 @@ async def test_plain_http_webhooks_of_this_machine_are_accepted_and_delivered_on
 
 def test_the_help_explains_it():
     printed = CliRunner().invoke(app, ["sandbox", "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"}).output
-    assert "go wrong on purpose" in " ".join(re.sub(r"\x1b\[[0-9;]*m", "", printed).split())
+    assert "fail on purpose" in " ".join(re.sub(r"\x1b\[[0-9;]*m", "", printed).split())

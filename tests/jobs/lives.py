@@ -132,14 +132,18 @@ def _ways(life):
     }
     if life.journal:
         asked = [*fresh, Sign.GRANTED]
+        follows = [*entering, lambda: life.enters(life.record("sending", "other"))]
+        watches = [*entering, lambda: life.enters(life.record("submitted", "other"))]
         ways |= {
             "entering": entering,
             "stale": [*leaving, Sign.STALE],
             "asked": asked,
             "returning": [*asked, lambda: life.begins(life.record("cancelled", None)), on.Submitted()],
             "rejoining": [*awaiting, lambda: on.Heard(life.record("submitted", None))],
-            "follows": [*entering, lambda: life.enters(life.record("sending", "other"))],
-            "watches": [*entering, lambda: life.enters(life.record("submitted", "other"))],
+            "follows": follows,
+            "watches": watches,
+            "asks": [*follows, on.Submitted()],
+            "asks-t1": [*watches, on.Submitted()],
         }
     return ways
 
@@ -163,9 +167,11 @@ OPEN = {
     "let-go": "the same, and it was cancelled",
     "follows": "others work on it",
     "watches": "others work on it, and the service has it",
+    "asks": "others work on it, and the journal is asked whether they still do",
+    "asks-t1": "the same, and the service has it",
 }
 STATES = [*OPEN, *ENDED]
-JOURNALLED = ["entering", "stale", "asked", "returning", "rejoining", "follows", "watches"]
+JOURNALLED = ["entering", "stale", "asked", "returning", "rejoining", "follows", "watches", "asks", "asks-t1"]
 WITHOUT_JOURNAL = [state for state in STATES if state not in JOURNALLED]
 
 

@@ -96,7 +96,7 @@ LEGEND = """
     noted       queued: recorded
     adopt-r     submitted: recorded changed known start-timer watch~15
     adopt       submitted: changed known start-timer watch~15
-    adopt-w     submitted: withdraw changed known start-timer watch~15
+    adopt-t1    submitted: known start-timer watch~15
     follow-r    submitted: recorded changed known
     follow      submitted: changed known
     known       submitted: known
@@ -131,6 +131,7 @@ TABLES = {
         leaving                               -        -            -               waits  .
         given-up,awaiting,rejoining,let-go    -        -            -               -      -
         submitted,overtaken,follows,watches   -        -            -               -      -
+        asks,asks-t1                          -        -            -               -      -
         succeeded,failed,unknown,cancelled    .        .            .               .      .
         detached                              .        .            .               .      .
         """,
@@ -142,8 +143,8 @@ TABLES = {
         state                                 submitted  taken  conflict
         entering,fresh,again,stale,asked      -          -      -
         returning,leaving,sent,hooked,let-go  -          -      -
-        given-up,awaiting,rejoining           -          -      -
-        submitted,overtaken                   -          -      -
+        given-up,awaiting,rejoining,asks      -          -      -
+        submitted,overtaken,asks-t1           -          -      -
         follows                               asks       .      failed
         watches                               asks-t1    .      failed
         succeeded,failed,unknown,cancelled    .          .      .
@@ -154,13 +155,13 @@ TABLES = {
         ["{}"],
         """
         state                               cancel    timeout  released  excluded  broke
-        entering,fresh,again                cancel    leave    leave     fail      leave
+        entering,fresh,again,asks           cancel    leave    leave     fail      leave
         stale,returning                     cancel-1  leave-1  leave-1   fail-1    leave-1
         asked                               cancel-1  leave-1  leave-1   .         leave-1
         leaving                             .         .        .         .         leave-1
         sent,hooked,given-up                .         .        .         .         unknown-1
         awaiting,rejoining                  unknown   unknown  unknown   .         unknown
-        submitted                           detach    detach   detach    .         detach
+        submitted,asks-t1                   detach    detach   detach    .         detach
         overtaken,let-go                    .         .        .         .         detach
         follows                             drop      drop     drop      failed    drop
         watches                             drop-t1   drop-t1  drop-t1   .         drop-t1
@@ -177,10 +178,11 @@ TABLES = {
         returning,awaiting,rejoining,follows  -       -         -        -        -        -        -
         leaving,sent,hooked                   taken   taken-t2  final    key      poor     plan     fast
         given-up                              kept    kept-t2   refused  refused  refused  refused  refused-f
-        submitted,watches,cancelled           -       -         -        -        -        -        -
+        submitted,watches,asks,asks-t1        -       -         -        -        -        -        -
         overtaken,succeeded,failed,detached   .       id-t2     .        .        .        .        .
         let-go                                detach  let-go    detach   detach   detach   detach   detach
         unknown                               id-t1   id-t2     .        .        .        .        .
+        cancelled                             -       -         -        -        -        -        -
         """,
     ),
     "The answer is a fault, or none": (
@@ -193,10 +195,11 @@ TABLES = {
         leaving,sent                          unknown-1  taken   taken-t2  unknown-1  again      unknown-1
         hooked                                await      taken   taken-t2  await      again      await
         given-up                              unknown-1  kept    kept-t2   unknown-1  refused-n  unknown-1
-        submitted,watches,cancelled           -          -       -         -          -          -
+        submitted,watches,asks,asks-t1        -          -       -         -          -          -
         overtaken,succeeded,failed,detached   .          .       id-t2     .          .          .
         let-go                                detach     detach  let-go    detach     detach     detach
         unknown                               .          id-t1   id-t2     .          .          .
+        cancelled                             -          -       -         -          -          -
         """,
     ),
     "A poll": (
@@ -205,11 +208,11 @@ TABLES = {
         -: nobody polls what has no task, or others watch
         state                                runs  streams  done  failed  kept     stuck
         entering,fresh,again,stale,asked     -     -        -     -       -        -
-        returning,leaving,sent,hooked        -     -        -     -       -        -
+        returning,leaving,sent,hooked,asks   -     -        -     -       -        -
         given-up,awaiting,rejoining,follows  -     -        -     -       -        -
         submitted                            ran   ran-url  done  refund  charged  late
         overtaken,let-go                     ran   ran      done  refund  charged  late
-        watches,unknown,cancelled            -     -        -     -       -        -
+        watches,asks-t1,unknown,cancelled    -     -        -     -       -        -
         succeeded,failed,detached            .     .        .     .       .        .
         """,
     ),
@@ -219,63 +222,61 @@ TABLES = {
         -: nobody polls what has no task, or others watch
         state                                400     404      429        500    lost  not-sent  silent
         entering,fresh,again,stale,asked     -       -        -          -      -     -         -
-        returning,leaving,sent,hooked        -       -        -          -      -     -         -
+        returning,leaving,sent,hooked,asks   -       -        -          -      -     -         -
         given-up,awaiting,rejoining,follows  -       -        -          -      -     -         -
         submitted,overtaken,let-go           detach  unclear  fast-poll  sorry  lost  unsent    too-long
-        watches,unknown,cancelled            -       -        -          -      -     -         -
+        watches,asks-t1,unknown,cancelled    -       -        -          -      -     -         -
         succeeded,failed,detached            .       .        .          .      .     .         .
         """,
     ),
     "A webhook": (
         ["{}"],
         """
-        -: the inbox keeps those for others, and for who waits for the journal, away from it
-        state                           streaming  completed  refunded  half    odd     of-t2     of-former  of-none
-        entering,follows,watches        -          -          -         -       -       -         -          -
-        fresh,again,awaiting,rejoining  hook       whole      loud      half    odd     t2        .          .
-        stale,asked,returning           hook-1     whole-1    loud-1    half-1  odd-1   t2-1      .          .
-        leaving,sent,hooked             fly        whole-f    loud-f    half-f  odd-f   t2-f      .          .
-        given-up                        kept?      kept?      kept?     kept?   kept?   kept-t2?  .          .
-        submitted                       url        now        refund    half-u  odd-s   id-t2?    .          .
-        overtaken,let-go                well       now        refund    half-w  odd-s   id-t2?    .          .
-        succeeded,failed,detached       .          .          .         .       .       id-t2?    .          .
-        unknown,cancelled               id-t1?     id-t1?     id-t1?    id-t1?  id-t1?  id-t2?    .          .
+        -: what others work on, and what the journal is asked about, gets none: the journal does
+        state                                 streaming  completed  refunded  half    odd     of-t2     of-former  of-none
+        entering,returning,rejoining,follows  -          -          -         -       -       -         -          -
+        fresh,again,awaiting                  hook       whole      loud      half    odd     t2        .          .
+        stale,asked                           hook-1     whole-1    loud-1    half-1  odd-1   t2-1      .          .
+        leaving,sent,hooked                   fly        whole-f    loud-f    half-f  odd-f   t2-f      .          .
+        given-up                              kept?      kept?      kept?     kept?   kept?   kept-t2?  .          .
+        submitted                             url        now        refund    half-u  odd-s   id-t2?    .          .
+        overtaken,let-go                      well       now        refund    half-w  odd-s   id-t2?    .          .
+        watches,asks,asks-t1                  -          -          -         -       -       -         -          -
+        succeeded,failed,detached             .          .          .         .       .       id-t2?    .          .
+        unknown,cancelled                     id-t1?     id-t1?     id-t1?    id-t1?  id-t1?  id-t2?    .          .
         """,
     ),
     "The journal about its entering": (
         ["entered-{}"],
         """
-        -: it has not asked; who has asked twice hears the same twice; what nobody removes is not gone; a key that
-        -: was its own stays so
+        -: it has not asked; what nobody removes is not gone; a key that was its own stays so
         state                               queued-mine  queued-other  sending-other  submitted-mine  submitted-other
         entering                            new          noted         noted          adopt-r         follow-r
-        fresh                               .            -             -              adopt-w         -
+        fresh,asked                         .            -             -              .               -
         again,stale,leaving,sent,hooked     -            -             -              -               -
-        asked                               .            -             -              .               -
-        returning                           turn         .             .              adopt           follow
+        returning,asks                      turn         .             .              adopt           follow
         given-up,awaiting,submitted,let-go  -            -             -              -               -
         rejoining                           unknown      .             .              adopt           follow
-        overtaken                           -            -             -              -               -
-        follows,succeeded,failed,unknown    .            .             .              .               .
-        watches                             turn-t1      .             .              .               .
-        cancelled,detached                  .            .             .              .               .
+        overtaken,follows,watches           -            -             -              -               -
+        asks-t1                             turn-t1      .             .              adopt-t1        known
+        succeeded,failed,unknown,cancelled  .            .             .              .               .
+        detached                            .            .             .              .               .
         """,
     ),
     "The journal about its entering (2)": (
         ["entered-{}"],
         """
-        -: it has not asked; who has asked twice hears the same twice; what nobody removes is not gone; a key that
-        -: was its own stays so
+        -: it has not asked; what nobody removes is not gone; a key that was its own stays so
         state                                 succeeded  failed  unknown  conflict  error    gone
         entering                              had-r      bad-r   lost-r   failed    fail     failed
         fresh,again,stale,asked,leaving,sent  -          -       -        -         -        -
-        returning                             had        failed  unknown  -         fail     -
+        returning,asks-t1                     had        failed  unknown  -         fail     -
         hooked,given-up,awaiting,submitted    -          -       -        -         -        -
         rejoining                             had        failed  unknown  -         unknown  unknown
-        overtaken,let-go                      -          -       -        -         -        -
-        follows                               .          .       .        .         .        -
-        watches,succeeded,failed,unknown      .          .       .        -         .        -
-        cancelled,detached                    .          .       .        -         .        -
+        overtaken,let-go,follows,watches      -          -       -        -         -        -
+        asks                                  had        failed  unknown  failed    fail     -
+        succeeded,failed,unknown,cancelled    .          .       .        -         .        -
+        detached                              .          .       .        -         .        -
         """,
     ),
     "The journal about its attempt": (
@@ -288,8 +289,8 @@ TABLES = {
         leaving,sent,hooked,given-up,let-go   -      -      -        -          -       -
         awaiting,rejoining,overtaken,follows  -      -      -        -          -       -
         submitted                             .      .      .        .          .       .
-        watches,succeeded,failed,unknown      -      -      -        -          -       -
-        cancelled,detached                    -      -      -        -          -       -
+        watches,asks,asks-t1,succeeded        -      -      -        -          -       -
+        failed,unknown,cancelled,detached     -      -      -        -          -       -
         """,
     ),
     "The journal about its attempt (2)": (
@@ -302,38 +303,38 @@ TABLES = {
         leaving,sent,hooked,given-up,let-go   -       -     -        -      -       -
         awaiting,rejoining,overtaken,follows  -       -     -        -      -       -
         submitted                             .       .     .        .      .       .
-        watches,succeeded,failed,unknown      -       -     -        -      -       -
-        cancelled,detached                    -       -     -        -      -       -
+        watches,asks,asks-t1,succeeded        -       -     -        -      -       -
+        failed,unknown,cancelled,detached     -       -     -        -      -       -
         """,
     ),
     "The journal says that nobody has it": (
         ["heard-{}-nobody"],
         """
-        state                              queued   sending  submitted  succeeded  failed  unknown  cancelled
-        entering,asked,returning,leaving   .        .        .          .          .       .        .
-        fresh,again,stale                  .        .        rejoin     .          .       .        .
-        sent,hooked,given-up,rejoining     .        .        .          .          .       .        .
-        awaiting                           unknown  .        rejoin-a   had-w      bad-w   .        .
-        submitted                          .        .        .          had-w      bad-w   .        .
-        overtaken,let-go,succeeded,failed  .        .        .          .          .       .        .
-        follows                            re       re       re         re         re      re       re
-        watches                            re-t1    re-t1    re-t1      re-t1      re-t1   re-t1    re-t1
-        unknown,cancelled,detached         .        .        .          .          .       .        .
+        state                                queued   sending  submitted  succeeded  failed  unknown  cancelled
+        entering,asked,returning,leaving     .        .        .          .          .       .        .
+        fresh,again,stale                    .        .        rejoin     .          .       .        .
+        sent,hooked,given-up,rejoining,asks  .        .        .          .          .       .        .
+        awaiting                             unknown  .        rejoin-a   had-w      bad-w   .        .
+        submitted                            .        .        .          had-w      bad-w   .        .
+        overtaken,let-go,asks-t1,succeeded   .        .        .          .          .       .        .
+        follows                              re       re       re         re         re      re       re
+        watches                              re-t1    re-t1    re-t1      re-t1      re-t1   re-t1    re-t1
+        failed,unknown,cancelled,detached    .        .        .          .          .       .        .
         """,
     ),
     "The journal says that this session, or another one, has it": (
         ["heard-{}-mine", "heard-{}-other"],
         """
-        state                              queued   sending  submitted  succeeded  failed  unknown  cancelled
-        entering,asked,returning,leaving   .        .        .          .          .       .        .
-        fresh,again,stale                  .        .        rejoin     .          .       .        .
-        sent,hooked,given-up,rejoining     .        .        .          .          .       .        .
-        awaiting                           unknown  .        rejoin-a   had-w      bad-w   .        .
-        submitted                          .        .        .          had-w      bad-w   .        .
-        overtaken,let-go,succeeded,failed  .        .        .          .          .       .        .
-        follows                            .        .        follow     .          .       .        .
-        watches                            .        .        known      .          .       .        .
-        unknown,cancelled,detached         .        .        .          .          .       .        .
+        state                                queued   sending  submitted  succeeded  failed  unknown  cancelled
+        entering,asked,returning,leaving     .        .        .          .          .       .        .
+        fresh,again,stale                    .        .        rejoin     .          .       .        .
+        sent,hooked,given-up,rejoining,asks  .        .        .          .          .       .        .
+        awaiting                             unknown  .        rejoin-a   had-w      bad-w   .        .
+        submitted                            .        .        .          had-w      bad-w   .        .
+        overtaken,let-go,asks-t1,succeeded   .        .        .          .          .       .        .
+        follows                              .        .        follow     .          .       .        .
+        watches                              .        .        known      .          .       .        .
+        failed,unknown,cancelled,detached    .        .        .          .          .       .        .
         """,
     ),
 }
