@@ -56,6 +56,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Put small mistakes into the pure core and see whether the tests notice; --help tells more."""
+    session.install("-e", ".[dev]", "cosmic-ray")
+    session.run("python", "-m", "tests.mutants", *session.posargs)
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Make songs in the sandbox, as a new user does first."""
     session.install("-e", ".[cli,sandbox]")

@@ -13,7 +13,7 @@ from aimusic_async.cli.progress import Progress
 
 
 @pytest.mark.timeout(60)
-def test_it_leaves_playable_files_reports_no_refusal_and_tells_what_it_took(tmp_path):
+def test_it_leaves_playable_files_reports_no_refusal_and_says_what_it_took(tmp_path):
     out = io.StringIO()
     data = []
     console = Console(file=out, width=120)

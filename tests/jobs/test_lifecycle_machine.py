@@ -1,0 +1,493 @@
+"""Processes with works for the same keys, one journal, one service: the laws hold whatever happens, in any order."""
+
+import random
+from collections import Counter, deque
+
+import attrs
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from aimusic_async.api.wire import SongEvent
+from aimusic_async.errors import JobCancelled, JobTimeout, MusicError, NotSent, TransportError
+from aimusic_async.events import JobState
+from aimusic_async.jobs import happenings as on
+from aimusic_async.jobs.happenings import Do, Put, Queue, Sign, Watch
+from aimusic_async.jobs.inbox import steps_of
+from aimusic_async.jobs.job import Job
+from aimusic_async.jobs.lifecycle import advance
+from aimusic_async.jobs.roster import Roster
+from aimusic_async.jobs.work import Order, Rules, Where, Work
+from aimusic_async.journal import steps
+from aimusic_async.journal.budget import Budget
+from aimusic_async.journal.memory import MemoryJournal
+from aimusic_async.journal.record import OPEN, group_scope, record_id
+
+from .lives import ACCOUNT, DONE, FAILED, REFUSED, RUNNING, SONG, STREAMS, accepted, delivery, refusal
+
+KEYS = ["a", "b", "c"]
+GROUP = "album"
+LIMIT = 25
+COST = SONG.cost
+
+
+@attrs.define(eq=False)
+class Post:
+    """A submit on its way, or at the service."""
+
+    work: Work
+    attempt: int
+    departed: bool = False
+    task: str | None = None
+    """Set when the service took it."""
+    judged: bool = False
+    """Whether the service has seen it."""
+
+
+@attrs.define(eq=False)
+class Process:
+    """What the dispatcher, the write queue and the schedule of one session hold."""
+
+    name: str
+    now: float = 0.0
+    roster: Roster = attrs.field(factory=Roster)
+    works: list = attrs.field(factory=list)
+    queue: deque = attrs.field(factory=deque)
+    outcomes: deque = attrs.field(factory=deque)
+    tokens: list = attrs.field(factory=list)
+    grants: list = attrs.field(factory=list)
+    stale: list = attrs.field(factory=list)
+    posts: list = attrs.field(factory=list)
+    watched: list = attrs.field(factory=list)
+    waiting: list = attrs.field(factory=list)
+    all: list = attrs.field(factory=list)
+    budget: Budget = attrs.field(factory=lambda: Budget(4 * COST))
+    heard: int = 0
+    cut: bool = False
+
+
+def pick(dice, items):
+    """Return one of the items, as Hypothesis or a random number says."""
+    items = list(items)
+    return dice.choice(items) if isinstance(dice, random.Random) else dice.draw(st.sampled_from(items))
+
+
+def without(items, one):
+    if one in items:
+        items.remove(one)
+
+
+class Machine(RuleBasedStateMachine):
+    def __init__(self):
+        super().__init__()
+        self.now = 1000.0
+        self.journal = MemoryJournal(clock=lambda: self.now, steady=lambda: self.now)
+        self.processes = []
+        self.born = 0
+        self.done = []
+        self.tasks = {}  # the service's: id → key, attempt, sender and state
+        self.paid = Counter()
+        self.decisions = Counter()
+        self.lost = set()  # ids whose only witness died before it could write them down
+        for _ in range(2):
+            self.bear()
+
+    def bear(self):
+        self.born += 1
+        self.processes.append(Process(f"p{self.born}", heard=self.journal._sequence))
+        self.journal._owners[f"p{self.born}"] = (ACCOUNT, self.now)
+
+    @rule(data=st.data())
+    def it_goes_on(self, data):
+        """The usual next things happen to the jobs."""
+        for _ in range(pick(data, [1, 2, 4])):
+            able = [process for process in self.processes if not process.cut]
+            usual = {
+                self.store_what_waits: any(process.queue for process in able),
+                self.the_journal_s_word_arrives: any(process.outcomes for process in self.processes),
+                self.a_token_is_granted: any(process.tokens for process in self.processes),
+                self.its_token_is_gone: any(process.stale for process in self.processes),
+                self.a_post_departs: any(not post.departed for process in self.processes for post in process.posts),
+                self.a_post_is_over: any(process.posts for process in self.processes),
+                self.a_task_is_polled: any(process.watched for process in self.processes),
+            }
+            self.one_of(data, usual)
+
+    @rule(data=st.data())
+    def something_else_happens(self, data):
+        able = [process for process in self.processes if not process.cut]
+        few = sum(len(process.works) for process in self.processes) < 4
+        unusual = {
+            self.submit: few,
+            self.give_up: any(process.works for process in self.processes) and pick(data, [False, False, True]),
+            self.no_webhook_came_in_time: any(process.waiting for process in self.processes),
+            self.store_one: any(process.queue for process in able),
+            self.listen: bool(able),
+            self.the_link_to_the_journal_is_cut_or_works_again: True,
+            self.time_passes: True,
+            self.a_token_grows_stale: any(process.grants for process in self.processes),
+            self.a_task_ends: bool(self.tasks),
+            self.a_webhook_reports: bool(self.tasks),
+            self.a_process_dies: self.born < 4 and pick(data, [False, False, True]),
+            self.somebody_looks_and_settles: bool(self.journal._records),
+        }
+        self.one_of(data, unusual)
+
+    def one_of(self, data, actions):
+        if able := {action.__name__: action for action, possible in actions.items() if possible}:
+            self.done.append(name := pick(data, sorted(able)))
+            able[name](data)
+
+    # --- what the dispatcher does ----------------------------------------------------------------------------------
+
+    def happen(self, process, work, event):
+        was = work.state
+        effects = advance(work, event, self.now)
+        assert not (was is JobState.UNKNOWN and work.state is not JobState.UNKNOWN)
+        for effect in effects:
+            self.carry_out(process, work, effect)
+        if work.state is not JobState.SENDING:
+            without(process.grants, work)
+
+    def carry_out(self, process, work, effect):
+        match effect:
+            case Put(step=step):
+                process.queue.append((work, step))
+            case Queue():
+                without(process.tokens, work)
+                process.tokens.append(work)
+            case Watch():
+                without(process.watched, work)
+                process.watched.append(work)
+            case Do.SEND:
+                self.send(process, work)
+            case Do.WITHDRAW | Do.END | Do.FINISHED | Do.FINISHED_NOW:
+                for line in (process.tokens, process.watched):
+                    without(line, work)
+                if effect is Do.END:
+                    assert work.done
+                    without(process.works, work)
+                    without(process.waiting, work)
+                    process.roster.leave(work)
+            case Do.AWAIT:
+                process.waiting.append(work)
+            case Do.REENTER:
+                self.enter(process, work)
+
+    def send(self, process, work):
+        assert not [post for post in process.posts if post.work is work], "it is being sent already"
+        record = self.journal._records[work.id]
+        assert work.begun is not None
+        assert record.attempts >= work.attempt, "nothing was written down of this attempt"
+        assert process.budget.committed <= process.budget.limit
+        if work in process.grants:
+            process.grants.remove(work)
+            process.posts.append(Post(work, work.attempt))
+        else:
+            process.stale.append(work)
+
+    def enter(self, process, work, record=None):
+        other = process.roster.claim(work)
+        self.happen(process, work, on.Submitted(record) if other is None else on.Taken())
+
+    # --- users -----------------------------------------------------------------------------------------------------
+
+    def submit(self, data):
+        process = pick(data, self.processes)
+        if len(process.works) >= 4:
+            return
+        key = pick(data, KEYS[: 1 + self.born % 3])
+        resend = pick(data, [(), (JobState.UNKNOWN,)])
+        rules = Rules(owner=process.name, account=ACCOUNT, journalled=True)
+        order = Order(budgets=(process.budget,), limit=LIMIT, group=GROUP, resend=resend)
+        work = Work.of(rules, type(SONG), key, order, request=SONG)
+        work.hooked = pick(data, [False, True])
+        Job(None, work)
+        process.works.append(work)
+        process.all.append(work)
+        self.enter(process, work)
+
+    def some(self, data, of):
+        """Draw one of what all processes hold; None when they hold nothing."""
+        all_ = [(process, each) for process in self.processes for each in getattr(process, of)]
+        return pick(data, all_) if all_ else (None, None)
+
+    def give_up(self, data):
+        process, work = self.some(data, "works")
+        kind = pick(data, ["cancel", "timeout", "released", "broke"])
+        error = JobTimeout(work.job) if kind == "timeout" else JobCancelled(work.job)
+        broke = kind == "broke" and not any(post.work is work for post in process.posts)  # its POST would be broken off
+        event = on.Broke(MusicError("broke")) if broke else on.GivenUp(error, released=kind == "released")
+        self.happen(process, work, event)
+
+    def no_webhook_came_in_time(self, data):
+        process, work = self.some(data, "waiting")
+        process.waiting.remove(work)
+        if work.awaiting is not None:
+            self.happen(process, work, on.GivenUp(JobTimeout(work.job)))
+
+    # --- the journal -----------------------------------------------------------------------------------------------
+
+    def store_what_waits(self, data):
+        process = pick(data, [process for process in self.processes if process.queue and not process.cut])
+        for _ in range(len(process.queue)):
+            self.store(process, lost=False)
+            while process.outcomes:
+                self.hear(process)
+
+    def store_one(self, data):
+        process = pick(data, [process for process in self.processes if process.queue and not process.cut])
+        self.store(process, lost=pick(data, [False, True]))
+
+    def store(self, process, *, lost):
+        work, step = process.queue[0]
+        self.beat(process)
+        before = self.journal._records.get(step.id)
+        outcome = self.journal._apply(step)
+        if not isinstance(step, steps.Enter):
+            assert outcome.record is not None, "every step has a record"
+        elif before is not None and before.state is JobState.UNKNOWN and outcome.record.state is JobState.QUEUED:
+            self.decisions[work.key] += not self.surely_not_taken(before)
+        if lost:
+            return  # it stays in the queue, and is applied again
+        process.queue.popleft()
+        if isinstance(step, steps.Enter | steps.Begin):
+            process.outcomes.append((work, step, outcome))
+
+    def hear(self, process):
+        work, step, outcome = process.outcomes.popleft()
+        self.happen(process, work, on.Stored(step, outcome))
+        process.roster.placed(work)
+
+    def the_journal_s_word_arrives(self, data):
+        self.hear(pick(data, [process for process in self.processes if process.outcomes]))
+
+    def listen(self, data):
+        process = pick(data, [process for process in self.processes if not process.cut])
+        self.beat(process)
+        for work in list(process.roster.followers()):
+            self.enter(process, work)
+        for record in sorted(self.journal._records.values(), key=lambda record: record.sequence):
+            if record.sequence > process.heard:
+                process.heard = record.sequence
+                for work in list(process.roster.concerned((record.group, record.key))):
+                    self.happen(process, work, on.Heard(record))
+
+    def the_link_to_the_journal_is_cut_or_works_again(self, data):
+        process = pick(data, self.processes)
+        process.cut = not process.cut
+
+    def time_passes(self, data):
+        self.now += pick(data, [1.0, 31.0, 61.0, 250.0])
+        for process in self.processes:
+            if not process.cut:
+                self.beat(process)
+
+    def beat(self, process):
+        self.journal._owners[process.name] = (ACCOUNT, self.now)
+
+    # --- tokens and requests ---------------------------------------------------------------------------------------
+
+    def a_token_is_granted(self, data):
+        process, work = self.some(data, "tokens")
+        process.tokens.remove(work)
+        process.grants.append(work)
+        self.happen(process, work, Sign.GRANTED)
+
+    def a_token_grows_stale(self, data):
+        process, work = self.some(data, "grants")
+        process.grants.remove(work)
+
+    def its_token_is_gone(self, data):
+        process, work = self.some(data, "stale")
+        process.stale.remove(work)
+        self.happen(process, work, Sign.STALE)
+
+    def a_post_departs(self, data):
+        all_ = [(process, post) for process in self.processes for post in process.posts if not post.departed]
+        process, post = pick(data, all_)
+        post.departed = post.judged = True
+        self.happen(process, post.work, Sign.DEPARTED)
+        if pick(data, [True, True, False]):
+            post.task = f"t{len(self.tasks) + 1}"
+            self.tasks[post.task] = [post.work.key, process.name, post.attempt, "running"]
+            self.paid[post.work.key] += 1
+
+    def a_post_is_over(self, data):
+        process, post = self.some(data, "posts")
+        how = pick(data, ["answer", "answer", "lost", "busy"])
+        process.posts.remove(post)
+        if not post.departed:
+            event = on.Failed(NotSent("no connection"))
+        elif how == "lost":
+            event = on.Failed(TransportError("the connection was lost"))
+        elif post.task is not None:
+            event = on.Answered(accepted(post.task))
+        else:
+            event = on.Answered(REFUSED if how == "busy" else refusal(400, "too rude"))
+        self.happen(process, post.work, event)
+
+    def a_task_is_polled(self, data):
+        process, work = self.some(data, "watched")
+        said = {"running": RUNNING, "done": DONE, "failed": FAILED}[self.tasks[work.task_id][3]]
+        self.happen(process, work, on.Answered(said, poll=True))
+
+    def a_task_ends(self, data):
+        state = pick(data, ["done", "failed"])
+        task = self.tasks[pick(data, sorted(self.tasks))]
+        task[3] = state if task[3] == "running" else task[3]
+
+    def a_webhook_reports(self, data):
+        task_id = pick(data, sorted(self.tasks))
+        process = pick(data, self.processes)
+        key, *_, state = self.tasks[task_id]
+        event, said = {
+            "running": (SongEvent.STREAMING, STREAMS),
+            "done": (SongEvent.COMPLETED, DONE),
+            "failed": (SongEvent.FAILED, FAILED),
+        }[state]
+        brought = delivery(task_id, said, event)
+        works = [work for work in process.works if work.key == key and work.where is Where.HERE and work.hooked]
+        if works:
+            self.happen(process, works[0], on.Delivered(brought))
+        else:
+            process.queue.extend((None, step) for step in steps_of(brought, record_id(ACCOUNT, GROUP, key)))
+
+    # --- fate --------------------------------------------------------------------------------------------------------
+
+    def a_process_dies(self, data):
+        process = pick(data, self.processes)
+        self.processes.remove(process)
+        for _, step in process.queue:
+            if isinstance(step, steps.Accepted):
+                self.lost.add(step.task_id)
+        self.bear()
+
+    def somebody_looks_and_settles(self, data):
+        key = pick(data, KEYS)
+        record = self.journal._records.get(record_id(ACCOUNT, GROUP, key))
+        if record is None or record.state is not JobState.UNKNOWN:
+            return
+        taken = [
+            task_id
+            for task_id, (_, sender, attempt, _) in self.tasks.items()
+            if (sender, attempt) == (record.sender, record.attempts) and self.tasks[task_id][0] == key
+        ]
+        if taken or self.surely_not_taken(record):
+            self.journal._apply(steps.Settled(record.id, record.attempts, taken[0] if taken else None))
+
+    def surely_not_taken(self, record):
+        """Whether the latest attempt of a record was not taken, and can not be any more."""
+        name = (record.key, record.sender, record.attempts)
+        if any((key, sender, attempt) == name for key, sender, attempt, _ in self.tasks.values()):
+            return False
+        for process in self.processes:
+            if process.name == record.sender:
+                about = [work for work in process.works if work.key == record.key and work.attempt == record.attempts]
+                may = [work for work in about if work.attempting or work.in_flight]
+                on_its_way = [post for post in process.posts if post.work.key == record.key and not post.judged]
+                return not (may or on_its_way)
+        return True
+
+    # --- the laws ----------------------------------------------------------------------------------------------------
+
+    @invariant()
+    def no_key_is_paid_twice_without_a_decision(self):
+        for key, times in self.paid.items():
+            assert times <= 1 + self.decisions[key], (key, times)
+
+    @invariant()
+    def no_id_is_lost(self):
+        known = {id_ for record in self.journal._records.values() for id_ in {record.task_id, *record.former_ids}}
+        known |= {step.task_id for process in self.processes for _, step in process.queue if hasattr(step, "task_id")}
+        for process in self.processes:
+            for work in process.works:
+                assert {None, work.task_id, *work.former} <= known | {None} | self.lost, work.key
+
+    @invariant()
+    def the_named_group_s_budget_holds_and_its_ledger_is_the_sum_of_its_jobs(self):
+        records = list(self.journal._records.values())
+        ledger = self.journal._ledgers.get((ACCOUNT, group_scope(GROUP)))
+        if ledger is None:
+            assert not sum(record.committed for record in records)
+            return
+        assert (ledger.spent, ledger.at_risk) == (
+            sum(record.credits for record in records),
+            sum(record.at_risk for record in records),
+        )
+        extra = sum(self.decisions.values()) * COST
+        assert ledger.spent + ledger.at_risk <= LIMIT + extra
+
+    @invariant()
+    def the_account_never_pays_more_than_the_budget(self):
+        charged = sum(COST for _, _, _, state in self.tasks.values() if state != "failed")
+        assert charged <= LIMIT + sum(self.decisions.values()) * COST
+
+    @invariant()
+    def a_session_s_own_budget_is_the_sum_of_its_jobs(self):
+        for process in self.processes:
+            assert process.budget.committed == sum(work.committed for work in process.all)
+
+    @invariant()
+    def an_attempt_is_sent_once(self):
+        names = Counter(
+            (process.name, post.work.key, post.attempt) for process in self.processes for post in process.posts
+        )
+        assert set(names.values()) <= {1}
+
+    @invariant()
+    def every_open_job_has_somebody_who_goes_on_with_it(self):
+        for process in self.processes:
+            asked = [work for work, step in process.queue if isinstance(step, steps.Enter | steps.Begin)]
+            asked += [work for work, *_ in process.outcomes]
+            for work in process.works:
+                lines = (process.tokens, process.stale, process.watched, process.waiting, asked)
+                held = any(work in line for line in lines) or any(post.work is work for post in process.posts)
+                assert held or work.where is Where.ELSEWHERE, (process.name, work.key, work.state, work.where)
+                watched = work in process.watched or work in asked or work.where is Where.ELSEWHERE
+                assert work.state is not JobState.SUBMITTED or watched, (process.name, work.key)
+
+    @invariant()
+    def what_was_given_up_in_mid_post_ends_with_it_and_what_the_service_has_waits_for_no_token(self):
+        for process in self.processes:
+            out = [post.work for post in process.posts] + process.stale
+            for work in process.works:
+                assert work.ending is None or work in out, (process.name, work.key)
+                known = work.task_id is not None and work.where is Where.HERE
+                assert not known or work.state is JobState.SUBMITTED, (process.name, work.key, work.state)
+
+    @invariant()
+    def what_is_ours_in_the_journal_somebody_here_works_on(self):
+        for record in self.journal._records.values():
+            for process in self.processes:
+                if record.owner == process.name and record.state in OPEN and not process.queue and not process.outcomes:
+                    assert [work for work in process.works if work.key == record.key], (process.name, record)
+
+
+LAWS = [law for law in vars(Machine).values() if hasattr(law, "hypothesis_stateful_invariant")]
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.timeout(60)
+def test_long_lives_keep_the_laws(seed):
+    """What Hypothesis finds it can shorten; chance alone goes deeper."""
+    for number in range(25):
+        dice = random.Random(f"{seed} {number}")
+        machine = Machine()
+        for _ in range(150):
+            dice.choice([machine.it_goes_on, machine.it_goes_on, machine.something_else_happens])(machine, dice)
+            for law in LAWS:
+                law(machine)
+
+
+TestLives = Machine.TestCase
+TestLives.settings = settings(
+    max_examples=60,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+)
+TestLives = pytest.mark.timeout(60)(TestLives)
