@@ -104,7 +104,7 @@ def test_a_budget_is_a_whole_number(budget):
 # --- the account has too few ---------------------------------------------------------------------------------------
 
 
-def shortages(music):
+def credit_holds(music):
     seen = []
     music.events.listen(lambda event: seen.append(event) if isinstance(event, CreditsShort) else None)
     return seen
@@ -113,7 +113,7 @@ def shortages(music):
 @pytest.mark.looptime
 async def test_one_refusal_holds_the_rest_back_and_what_runs_is_watched_to_its_end(song, caplog):
     async with Sandbox(Options(credits=3 * COST, extra_credits=0)) as box, MusicSession.sandbox(box) as music:
-        seen = shortages(music)
+        seen = credit_holds(music)
         with pytest.raises(ExceptionGroup, match="17 of 20 jobs failed") as caught:
             async with music.group() as group:
                 for number in range(20):
@@ -169,7 +169,7 @@ async def test_credits_that_are_seen_to_be_back_let_the_rest_go_on(song, fake):
 @pytest.mark.looptime
 async def test_a_direct_call_is_refused_for_itself_and_holds_nobody_back(song):
     async with Sandbox(Options(credits=5, extra_credits=0)) as box, MusicSession.sandbox(box) as music:
-        seen = shortages(music)
+        seen = credit_holds(music)
         with pytest.raises(InsufficientCredits):
             await music.run(song())
         assert seen == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any, assert_never
@@ -11,7 +10,6 @@ from typing import Any, assert_never
 import anyio
 import attrs
 
-from ..api.models import canonical
 from ..callbacks import WebhookConfig
 from ..clock import Clock
 from ..errors import (
@@ -24,7 +22,6 @@ from ..journal.protocol import Outcome
 from ..journal.record import JobRecord
 from ..journal.steps import Begin, Enter, Step
 from ..limiting.bucket import RateLimiter
-from ..scheduling.durations import TaskKind
 from ..scheduling.schedule import Schedule
 from ..settings import Settings
 from ..transport.http import HttpTransport
@@ -40,12 +37,6 @@ from .roster import Roster
 from .spending import Lane, Spending
 from .work import Moment, Rules, Work
 
-_RECOMMENDED_INTERVAL = {"sonic": 15.0}
-_OTHER_INTERVAL = 5.0
-_GRACE = 40.0
-"""Seconds that a webhook has after its task is overdue: by then the service has tried again as often as it does."""
-_RARELY = 60.0
-"""Seconds between polls of a task of which a webhook should have reported by then."""
 _WEBHOOK_WITHIN = 600.0
 """Seconds for which a webhook is awaited when the answer to the POST was lost."""
 _STORED_WITHIN = 5.0
@@ -70,7 +61,6 @@ class Dispatcher:
     ) -> None:
         self._clock = clock
         self._events = events
-        self._interval = settings.poll_interval
         self._link = link
         self.rules: Rules = Rules(
             owner=link.owner if link is not None else "",
@@ -97,6 +87,7 @@ class Dispatcher:
             limiter,
             poll_limiter=poll_limiter,
             inbox=self._inbox,
+            interval=settings.poll_interval,
         )
         self._holds = Holds(self, self._schedule, [lane.limiter for lane in self._spending.lanes], clock, events)
 
@@ -116,17 +107,11 @@ class Dispatcher:
                 self._group.create_task(self._look_up(work, self._link))
 
     async def _look_up(self, work: Work, link: JournalLink) -> None:
-        found = None
-        while found is None and not work.done:
-            try:
-                found = await link.journal.find(link.account, task_id=work.task_id, limit=1)
-            except Exception as error:  # noqa: BLE001 - a journal of the user's own may raise anything
-                logger.warning("%s waits for the journal: %r", work.key, error)
-                await anyio.sleep(1.0)
-        if found and not work.done:
-            work.key, work.order = found[0].key, attrs.evolve(work.order, group=found[0].group)
+        record = await link.look_up(work)
+        if record is not None and not work.done:
+            work.key, work.order = record.key, attrs.evolve(work.order, group=record.group)
         if not work.done:
-            self._enter(work, found[0] if found else None)
+            self._enter(work, record)
 
     def _take_in(self, work: Work) -> bool:
         """Tell of a new job; return whether it is still to be done: a listener may have cancelled it."""
@@ -266,7 +251,7 @@ class Dispatcher:
             case on.Queue(delay=seconds):
                 self._spending.queue(work, seconds, now)
             case on.Watch(age=age, exact=exact):
-                self._watch(work, age, now, exact=exact)
+                self._spending.watch(work, age, now, exact=exact)
             case on.PollAt(moment=moment):
                 self._schedule.not_polled(work, not_before=moment)
                 self.wake()
@@ -393,36 +378,6 @@ class Dispatcher:
         self._closing = self._spending.stopped = True
         for work in tuple(self._works.values()):
             self.happen(work, on.Broke(error_for(work)))
-
-    def _watch(self, work: Work, age: float | None, now: float, *, exact: bool) -> None:
-        model = getattr(work.request, "mv", None)
-        name = work.operation.operation
-        kind = TaskKind(
-            f"{name} {canonical(model)}" if isinstance(model, str) else name, work.operation.endpoint.typical
-        )
-        interval = self._interval or _RECOMMENDED_INTERVAL.get(work.operation.endpoint.platform, _OTHER_INTERVAL)
-        first = None
-        if age is not None and work.hooked:
-            # The service will report by itself: polls are for what it forgot to report.
-            interval = max(_RARELY, interval)
-            first = max(self._schedule.durations.overdue(kind) + _GRACE, interval)
-        if self._inbox is not None:
-            self._inbox.expect(work)
-        if age is None:
-            self._schedule.attach(work, kind, now=now, interval=interval)
-        else:
-            left = min(math.inf if work.timeout is None else work.timeout, work.order.deadline - now)
-            age = age if exact else min(age, self._schedule.durations.overdue(kind))  # clocks may have been set
-            self._schedule.watch(
-                work,
-                kind,
-                now=now - age,
-                interval=interval,
-                first=first,
-                timeout=age + left if math.isfinite(left) else None,
-                learn=exact,
-            )
-        self.wake()
 
 
 def _broken(work: Work, error: Exception) -> MusicError:

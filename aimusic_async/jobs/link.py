@@ -15,6 +15,7 @@ from ..journal.record import JobRecord, key_hash
 from ..journal.steps import Accepted
 from ..journal.writer import WriteQueue
 from ..scheduling.durations import Durations
+from .work import Work
 
 _LISTEN = 1.0
 """Seconds between two looks at what others changed. They cost no token."""
@@ -78,6 +79,18 @@ class JournalLink:
             )
         if known != self._key:
             await self.journal.save(self.account, _KEY, self._key)
+
+    async def look_up(self, work: Work) -> JobRecord | None:
+        """Return the record of a job's task, once the journal answers, unless the job ends before."""
+        while not work.done:
+            try:
+                found = await self.journal.find(self.account, task_id=work.task_id, limit=1)
+            except Exception as error:  # noqa: BLE001 - a journal of the user's own may raise anything
+                logger.warning("%s waits for the journal: %r", work.key, error)
+                await anyio.sleep(_LISTEN)
+            else:
+                return found[0] if found else None
+        return None
 
     async def run(self, listening: Callable[[], bool], on_change: Callable[[JobRecord], None]) -> None:
         """Store what is appended; while `listening`, call `on_change` with each record that was changed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Protocol
@@ -10,10 +11,12 @@ from typing import Protocol
 import anyio
 import attrs
 
+from ..api.models import canonical
 from ..clock import Clock
 from ..errors import MusicError
 from ..events import logger
 from ..limiting.bucket import RateLimiter, Token
+from ..scheduling.durations import TaskKind
 from ..scheduling.schedule import EVERYTHING, Choice, Kind, Schedule
 from .exchange import Exchange, Grant
 from .happenings import Event, Sign
@@ -22,6 +25,12 @@ from .lifecycle import advance
 from .work import Work
 
 _POLLS = frozenset({Kind.POLL})
+_RECOMMENDED_INTERVAL = {"sonic": 15.0}
+_OTHER_INTERVAL = 5.0
+_GRACE = 40.0
+"""Seconds that a webhook has after its task is overdue: by then the service has tried again as often as it does."""
+_RARELY = 60.0
+"""Seconds between polls of a task of which a webhook should have reported by then."""
 _LEAST_FRESH = 0.25
 """Seconds, at least, for which a token may wait for the journal; else its period."""
 
@@ -70,12 +79,14 @@ class Spending:
         *,
         poll_limiter: RateLimiter | None = None,
         inbox: Inbox | None = None,
+        interval: float | None = None,
     ) -> None:
         self._host = host
         self._schedule = schedule
         self._exchange = exchange
         self._clock = clock
         self._inbox = inbox
+        self._interval = interval
         self._lane = Lane(limiter, EVERYTHING if poll_limiter is None else EVERYTHING - _POLLS)
         self.lanes: list[Lane] = [self._lane] if poll_limiter is None else [self._lane, Lane(poll_limiter, _POLLS)]
         self._group: asyncio.TaskGroup | None = None
@@ -120,6 +131,37 @@ class Spending:
                     await self._news.wait()
             finally:
                 lane.idle = False
+
+    def watch(self, work: Work, age: float | None, now: float, *, exact: bool) -> None:
+        """Poll the task of a job, which has been running for `age` seconds; None: nobody knows."""
+        model = getattr(work.request, "mv", None)
+        name = work.operation.operation
+        kind = TaskKind(
+            f"{name} {canonical(model)}" if isinstance(model, str) else name, work.operation.endpoint.typical
+        )
+        interval = self._interval or _RECOMMENDED_INTERVAL.get(work.operation.endpoint.platform, _OTHER_INTERVAL)
+        first = None
+        if age is not None and work.hooked:
+            # The service will report by itself: polls are for what it forgot to report.
+            interval = max(_RARELY, interval)
+            first = max(self._schedule.durations.overdue(kind) + _GRACE, interval)
+        if self._inbox is not None:
+            self._inbox.expect(work)
+        if age is None:
+            self._schedule.attach(work, kind, now=now, interval=interval)
+        else:
+            left = min(math.inf if work.timeout is None else work.timeout, work.order.deadline - now)
+            age = age if exact else min(age, self._schedule.durations.overdue(kind))  # clocks may have been set
+            self._schedule.watch(
+                work,
+                kind,
+                now=now - age,
+                interval=interval,
+                first=first,
+                timeout=age + left if math.isfinite(left) else None,
+                learn=exact,
+            )
+        self.wake()
 
     # --- from the token to the request -------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import pytest
 from aimusic_async import JobState, sonic
 from aimusic_async.cli.screen import Screen, describe_error
 from aimusic_async.errors import JournalError, MusicError
+from aimusic_async.jobs.job import warn_of_unfinished
 
 
 class Job:
@@ -75,3 +76,14 @@ def test_an_interrupted_command_says_how_to_go_on():
         "; 1 job may have been taken: check before you pay twice"
         "; 1 job not sent, at no cost: `aimusic resume` sends them"
     )
+
+
+def test_the_library_s_warning_of_unfinished_jobs_is_not_repeated_after_the_command_s_own_line(capsys):
+    job = Job(JobState.DETACHED, "t-1")
+    screen = Screen()
+    with screen.logging():
+        warn_of_unfinished("the session was closed", [job])
+        assert "t-1" in capsys.readouterr().err
+        screen.jobs.append(job)
+        warn_of_unfinished("the session was closed", [job])
+    assert capsys.readouterr().err == ""

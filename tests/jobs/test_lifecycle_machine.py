@@ -110,7 +110,7 @@ class Machine(RuleBasedStateMachine):
                 self.its_token_is_gone: any(process.stale for process in self.processes),
                 self.a_post_departs: any(not post.departed for process in self.processes for post in process.posts),
                 self.a_post_is_over: any(process.posts for process in self.processes),
-                self.a_task_is_polled: any(process.watched for process in self.processes),
+                self.a_task_is_polled: any(self.tells(work) for process in self.processes for work in process.watched),
             }
             self.one_of(data, usual)
 
@@ -327,6 +327,10 @@ class Machine(RuleBasedStateMachine):
         else:
             event = on.Answered(REFUSED if how == "busy" else refusal(400, "too rude"))
         self.happen(process, post.work, event)
+
+    def tells(self, work):
+        """Whether a poll would say something new of a task."""
+        return self.tasks[work.task_id][3] != "running" or work.raw is None or work.trouble is not None
 
     def a_task_is_polled(self, data):
         process, work = self.some(data, "watched")

@@ -148,7 +148,7 @@ def test_what_is_not_a_file_inside_of_the_folder_is_refused(make, tmp_path, name
         "folder": inside / "..",
     }[way]
     track = Track(key="a", title="Song", **{name: [Stem("x", path)] if name == "stems" else path})
-    with pytest.raises(ConfigurationError, match="is not|is missing"):
+    with pytest.raises(ConfigurationError, match=r"is not|is missing"):
         write_page(inside, [track])
     assert not (inside / "index.html").exists()
 
