@@ -57,7 +57,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def mutants(session: nox.Session) -> None:
-    """Put small mistakes into the pure core and see whether the tests notice; --help tells more."""
+    """Put small mistakes into the pure core and see whether the tests notice; --help says more."""
     session.install("-e", ".[dev]", "cosmic-ray")
     session.run("python", "-m", "tests.mutants", *session.posargs)
 

@@ -89,6 +89,7 @@ class Dispatcher:
             inbox=self._inbox,
             interval=settings.poll_interval,
         )
+        self._doing = self._doings()
         self._holds = Holds(self, self._schedule, [lane.limiter for lane in self._spending.lanes], clock, events)
 
     # --- what jobs and sessions call -----------------------------------------------------------------------------
@@ -209,7 +210,8 @@ class Dispatcher:
 
     def happen(self, work: Work, event: on.Event) -> None:
         """Let an event happen to a job, and carry out what follows. The listeners hear of it when all is done."""
-        now, said = self._clock.now(), list[Event]()
+        now = self._clock.now()
+        said: list[Event] = []
         try:
             effects = advance(work, event, now)
         except Exception as error:  # noqa: BLE001 - a mistake of ours must not take the other jobs along
@@ -220,9 +222,9 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - as above
             self._clock.loop.call_soon(self.broke, work, error)
             if work.done:
-                self._end(work)
-        if work.state is not JobState.SENDING:
-            self._spending.release(work)
+                self._end(work, now, said)
+        if work in self._spending.grants and work.state is not JobState.SENDING:
+            self._spending.grants.pop(work).give_back()
         for each in said:
             self._events.emit(each)
 
@@ -241,9 +243,10 @@ class Dispatcher:
         self.happen(work, on.Broke(_broken(work, error)))
 
     def _carry_out(self, work: Work, effect: Effect, now: float, said: list[Event]) -> None:
+        if isinstance(effect, Do):
+            self._doing[effect](work, now, said)
+            return
         match effect:
-            case Do():
-                self._do(work, effect, now, said)
             case on.Put(step=step):
                 assert self._link is not None
                 answered = partial(self._stored, work, step) if isinstance(step, Enter | Begin) else None
@@ -264,46 +267,43 @@ class Dispatcher:
             case _:
                 assert_never(effect)
 
-    def _do(self, work: Work, effect: Do, now: float, said: list[Event]) -> None:
-        match effect:
-            case Do.CHANGED:
-                said.append(JobChanged(work.job, work.state))
-            case Do.STREAMS:
-                said.append(JobStreaming(work.job, work.streaming_url or ""))
-            case Do.END:
-                said.append(JobChanged(work.job, work.state))
-                self._end(work)
-            case Do.WENT_WELL:
-                self._holds.went_well()
-            case Do.SEND:
-                self._spending.send(work)
-            case Do.RAN:
-                self._schedule.polled(work, now)
-            case Do.FINISHED | Do.FINISHED_NOW:
-                self._schedule.finished(work, now, just_now=effect is Do.FINISHED_NOW)
-            case Do.RECORDED:
-                work.wake(Moment.RECORDED)
-            case Do.KNOWN:
-                if self._inbox is not None:
-                    self._inbox.know(work)
-                work.wake(Moment.ACCEPTED)
-            case Do.START_TIMER:
-                if work.timeout is not None and work.timer is None:
-                    work.timer = self._clock.call_later(work.timeout, partial(self._run_out, work))
-            case Do.AWAIT:
-                self._clock.call_later(_WEBHOOK_WITHIN, partial(self._run_out, work))
-            case Do.WITHDRAW:
-                self._schedule.drop(work)
-            case Do.REENTER:
-                self._enter(work)
+    def _doings(self) -> dict[Do, Callable[[Work, float, list[Event]], object]]:
+        """Return what each effect does that needs nothing more."""
+        schedule = self._schedule
+        return {
+            Do.CHANGED: lambda work, _, said: said.append(JobChanged(work.job, work.state)),
+            Do.STREAMS: lambda work, _, said: said.append(JobStreaming(work.job, work.streaming_url or "")),
+            Do.END: self._end,
+            Do.WENT_WELL: lambda _work, _, _said: self._holds.went_well(),
+            Do.SEND: lambda work, _, _said: self._spending.send(work),
+            Do.RAN: lambda work, now, _: schedule.polled(work, now),
+            Do.FINISHED: lambda work, now, _: schedule.finished(work, now),
+            Do.FINISHED_NOW: lambda work, now, _: schedule.finished(work, now, just_now=True),
+            Do.RECORDED: lambda work, _, _said: work.wake(Moment.RECORDED),
+            Do.KNOWN: lambda work, _, _said: self._know(work),
+            Do.START_TIMER: lambda work, _, _said: self._start_timer(work),
+            Do.AWAIT: lambda work, _, _said: self._clock.call_later(_WEBHOOK_WITHIN, partial(self._run_out, work)),
+            Do.WITHDRAW: lambda work, _, _said: schedule.drop(work),
+            Do.REENTER: lambda work, _, _said: self._enter(work),
+        }
+
+    def _know(self, work: Work) -> None:
+        if self._inbox is not None:
+            self._inbox.know(work)
+        work.wake(Moment.ACCEPTED)
+
+    def _start_timer(self, work: Work) -> None:
+        if work.timeout is not None and work.timer is None:
+            work.timer = self._clock.call_later(work.timeout, partial(self._run_out, work))
 
     def _run_out(self, work: Work) -> None:
         if not work.done:
             self.happen(work, on.GivenUp(JobTimeout(work.job)))
 
-    def _end(self, work: Work) -> None:
+    def _end(self, work: Work, _now: float, said: list[Event]) -> None:
         self._works.pop(work.job, None)
         try:
+            said.append(JobChanged(work.job, work.state))
             self._schedule.drop(work)
             if work.id is not None:
                 self._roster.leave(work)

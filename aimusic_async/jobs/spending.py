@@ -91,8 +91,9 @@ class Spending:
         self.lanes: list[Lane] = [self._lane] if poll_limiter is None else [self._lane, Lane(poll_limiter, _POLLS)]
         self._group: asyncio.TaskGroup | None = None
         self._news = asyncio.Event()
-        # All that changes here: tokens that wait for the journal, who waits for it without one, POSTs under way.
-        self._grants: dict[Work, Grant] = {}
+        # All that changes here: tokens that wait for the journal, jobs that wait for it without one, POSTs under way.
+        self.grants: dict[Work, Grant] = {}
+        """Tokens of jobs of which the journal is still asked."""
         self._stale: set[Work] = set()
         self.posts: set[Work] = set()
         self.stopped: bool = False
@@ -188,32 +189,27 @@ class Spending:
         elif choice.kind is Kind.POLL:
             self._create(self._poll(work, grant))
         else:
-            self._grants[work] = grant
+            self.grants[work] = grant
             self._host.happen(work, Sign.GRANTED)
-            if work in self._grants:  # the journal is asked
+            if work in self.grants:  # the journal is asked
                 fresh = max(float(getattr(lane.limiter, "period", 3.0)), _LEAST_FRESH)
                 self._clock.loop.call_later(fresh, self._grow_stale, work, grant)
 
     def _grow_stale(self, work: Work, grant: Grant) -> None:
         """Let others have a token that waited for the journal for too long; until that answers, nothing more begins."""
-        if self._grants.get(work) is grant:
-            del self._grants[work]
+        if self.grants.get(work) is grant:
+            del self.grants[work]
             self._stale.add(work)
             self._schedule.holds.add("journal")
             grant.give_back()
 
     def send(self, work: Work) -> None:
         """Send the request of a job with its token; without one it waits for the next."""
-        if (grant := self._grants.pop(work, None)) is None:
+        if (grant := self.grants.pop(work, None)) is None:
             self._clock.loop.call_soon(self._host.happen, work, Sign.STALE)
         else:
             self.posts.add(work)
             self._create(self._submit(work, grant))
-
-    def release(self, work: Work) -> None:
-        """Give back the token of a job that is not to be sent, now that the journal has answered."""
-        if (grant := self._grants.pop(work, None)) is not None:
-            grant.give_back()
 
     def answered(self, work: Work) -> None:
         """Note that the journal has answered."""

@@ -123,19 +123,23 @@ class Work:
     recorded: bool = False
     attempt: int = 0
     """Number of its latest attempt."""
+    task_id: str | None = None
+    credits: int = 0
+    error: MusicError | None = None
+    in_flight: bool = False
+    """Whether its submit or call is being sent."""
+    waiters: Sequence[tuple[Moment, asyncio.Future[None]]] = ()
+    """Of the event loop's, and the dispatcher's alone."""
     more: dict[str, Any] | None = None
     """What is set of the fields below."""
 
     attached = Later[type[Request[Any]] | None](None)
     """Of what operation it is, when its request is not known."""
     timeout = Later[float | None](None)
-    task_id = Later[str | None](None)
-    credits = Later(0)
     clips = Later[tuple[Clip, ...]](())
     raw = Later[Any](None)
     streaming_url = Later[str | None](None)
     result = Later[Any](None)
-    error = Later[MusicError | None](None)
     answer = Later[str | None](None)
     """The answer of an earlier run, until somebody asks for it."""
     attempting = Later[bool](default=False)
@@ -144,8 +148,6 @@ class Work:
     """Since when the journal surely has it: only then may the attempt leave."""
     former = Later[frozenset[str]](frozenset())
     """Tasks of other attempts."""
-    in_flight = Later[bool](default=False)
-    """Whether its submit or call is being sent."""
     departed = Later[bool](default=False)
     """Whether that has left, as far as anybody knows."""
     sent_here = Later[bool](default=False)
@@ -166,8 +168,6 @@ class Work:
     asked_since = Later[float | None](None)
     """When the first answer came to what has to be asked again until it is ready."""
     watched_since = Later(0.0)
-    # Of the event loop's; the dispatcher's alone.
-    waiters = Later[Sequence[tuple[Moment, asyncio.Future[None]]]](())
     timer = Later[asyncio.TimerHandle | None](None)
 
     @classmethod

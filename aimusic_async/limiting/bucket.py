@@ -194,8 +194,9 @@ class _Level:
         self.latest = now
         if self.capacity > 1:
             if self.full_at <= now:
-                self._before, self._left = -math.inf, []
-            self._replace(None, now)
+                self._before, self._left, self.full_at = -math.inf, [now], now + self.period
+            else:
+                self._replace(None, now)
         else:
             self.full_at = max(self.full_at, now) + self.period
         return taken
@@ -220,6 +221,9 @@ class _Level:
 
     def _replace(self, old: float | None, new: float | None) -> None:
         """Count a token from another moment, or no more, and reckon anew when the bucket will be full."""
+        if new is not None and self._left == [old]:
+            self._left, self.full_at = [new], max(self._before, new) + self.period
+            return
         if old in self._left:
             self._left.remove(old)
         elif new is None:

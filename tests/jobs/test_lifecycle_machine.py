@@ -30,6 +30,7 @@ KEYS = ["a", "b", "c"]
 GROUP = "album"
 LIMIT = 25
 COST = SONG.cost
+RISKY = (JobState.SENDING, JobState.UNKNOWN)
 
 
 @attrs.define(eq=False)
@@ -247,7 +248,7 @@ class Machine(RuleBasedStateMachine):
         outcome = self.journal._apply(step)
         if not isinstance(step, steps.Enter):
             assert outcome.record is not None, "every step has a record"
-        elif before is not None and before.state is JobState.UNKNOWN and outcome.record.state is JobState.QUEUED:
+        elif step.resend and before is not None and before.state in RISKY and outcome.record.state is JobState.QUEUED:
             self.decisions[work.key] += not self.surely_not_taken(before)
         if lost:
             return  # it stays in the queue, and is applied again

@@ -33,7 +33,7 @@ _WRITERS: Mapping[str, Callable[[Plan], tuple[Note, ...]]] = {
 class Tune:
     """A composed song. Two tunes are equal if they were asked for in the same way; the notes follow from that.
 
-    The notes are written when they are first looked at, so that a tune nobody hears costs next to nothing.
+    The notes are written when they are first needed, so that a tune nobody hears costs next to nothing.
     """
 
     seed: int
@@ -93,7 +93,7 @@ class Tune:
 
 
 class _Parts(Mapping[str, tuple[Note, ...]]):
-    """Writes a part when it is first looked at."""
+    """Writes a part when it is first needed."""
 
     def __init__(self, tune: Tune) -> None:
         self._tune = tune
