@@ -143,7 +143,7 @@ class Dispatcher:
             return True
         else:
             for step in steps_of(delivery, job_id):
-                self._link.queue.append(step)
+                self._link.queue.append(step, partial(_log_other, delivery.task_id))
         if self._link is None or record_id is None:
             return True
         with anyio.move_on_after(_STORED_WITHIN):
@@ -378,6 +378,14 @@ class Dispatcher:
         self._closing = self._spending.stopped = True
         for work in tuple(self._works.values()):
             self.happen(work, on.Broke(error_for(work)))
+
+
+def _log_other(task_id: str, outcome: Outcome) -> None:
+    record = outcome.record
+    if record is not None and outcome.changed and record.task_id != task_id:
+        logger.warning(
+            "%s is task %s; a webhook reports task %s of another attempt", record.key, record.task_id, task_id
+        )
 
 
 def _broken(work: Work, error: Exception) -> MusicError:

@@ -22,7 +22,7 @@ from aimusic_async.jobs.work import Order, Rules, Work
 from aimusic_async.journal import steps
 from aimusic_async.journal.budget import Budget
 from aimusic_async.journal.protocol import Outcome
-from aimusic_async.journal.record import JobRecord, record_id
+from aimusic_async.journal.record import JobRecord
 
 ACCOUNT = "default@api.test"
 SONG = sonic.CreateMusic(prompt="[Verse]\nHere we go", mv="sonic-v5")
@@ -48,6 +48,8 @@ class Life:
     task_id: str | None = None
     now: float = START
     puts: list = attrs.field(factory=list)
+    holders: set = attrs.field(factory=set)
+    """Who goes on with it: a token to come, the journal's word, the answer to its POST, or a poll."""
 
     def __attrs_post_init__(self):
         self.budget = Budget(self.credits)
@@ -60,7 +62,29 @@ class Life:
     def happen(self, event):
         effects = advance(self.work, event, self.now)
         self.puts += [effect.step for effect in effects if isinstance(effect, Put)]
+        self._hold(event, effects)
         return effects
+
+    def _hold(self, event, effects):
+        match event:
+            case on.Stored() | on.Submitted():
+                self.holders.discard("journal")
+            case Sign.GRANTED:
+                self.holders.discard("token")
+            case Sign.STALE | on.Answered(poll=False) | on.Failed(poll=False):
+                self.holders.discard("post")
+        for effect in effects:
+            match effect:
+                case Queue():
+                    self.holders.add("token")
+                case Put(step=steps.Enter() | steps.Begin()) | Do.REENTER:
+                    self.holders.add("journal")
+                case Do.SEND:
+                    self.holders.add("post")
+                case Watch():
+                    self.holders.add("poll")
+                case Do.WITHDRAW | Do.FINISHED | Do.FINISHED_NOW:
+                    self.holders -= {"token", "poll"}
 
     def last(self, kind):
         """Return the last step of a kind that was put."""
@@ -396,7 +420,3 @@ def named_step(step):
 def told(life, effects):
     """Return what became of a work, in one line: its state, and what is to be done."""
     return " ".join([f"{life.work.state}:", *(named(effect, life.now) for effect in effects)])
-
-
-def an_id():
-    return record_id(ACCOUNT, "", "one")

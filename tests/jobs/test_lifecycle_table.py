@@ -123,32 +123,32 @@ TABLES = {
         ["{}"],
         """
         -: it has no token to wait for, or nothing to send; followers alone ask again whether they may work
-        state                                 granted  over-budget  a-minute-later  stale  departed
-        entering,asked,returning,sent,hooked  -        -            -               -      -
-        fresh                                 begin1   over         begin1          -      -
-        again                                 begin2   over         begin2          -      -
-        stale                                 send     over-1       begin-anew      -      -
-        leaving                               -        -            -               waits  .
-        given-up,awaiting,rejoining,let-go    -        -            -               -      -
-        submitted,overtaken,follows,watches   -        -            -               -      -
-        asks,asks-t1                          -        -            -               -      -
-        succeeded,failed,unknown,cancelled    .        .            .               .      .
-        detached                              .        .            .               .      .
+        state                               granted  over-budget  a-minute-later  stale  departed
+        entering,asked,returning,sent,asks  -        -            -               -      -
+        fresh                               begin1   over         begin1          -      -
+        again                               begin2   over         begin2          -      -
+        stale                               send     over-1       begin-anew      -      -
+        leaving                             -        -            -               waits  .
+        hooked,given-up,awaiting,rejoining  -        -            -               -      -
+        submitted,overtaken,let-go,follows  -        -            -               -      -
+        watches,asks-t1                     -        -            -               -      -
+        succeeded,failed,unknown,cancelled  .        .            .               .      .
+        detached                            .        .            .               .      .
         """,
     ),
     "A token, and what another job of its key does (2)": (
         ["{}"],
         """
         -: it has no token to wait for, or nothing to send; followers alone ask again whether they may work
-        state                                 submitted  taken  conflict
-        entering,fresh,again,stale,asked      -          -      -
-        returning,leaving,sent,hooked,let-go  -          -      -
-        given-up,awaiting,rejoining,asks      -          -      -
-        submitted,overtaken,asks-t1           -          -      -
-        follows                               asks       .      failed
-        watches                               asks-t1    .      failed
-        succeeded,failed,unknown,cancelled    .          .      .
-        detached                              .          .      .
+        state                               submitted  taken  conflict
+        entering,fresh,again,stale,asked    -          -      -
+        returning,leaving,sent,hooked,asks  -          -      -
+        given-up,awaiting,rejoining,let-go  -          -      -
+        submitted,overtaken,asks-t1         -          -      -
+        follows                             asks       .      failed
+        watches                             asks-t1    .      failed
+        succeeded,failed,unknown,cancelled  .          .      .
+        detached                            .          .      .
         """,
     ),
     "Somebody gives it up": (
@@ -173,77 +173,81 @@ TABLES = {
         ["{}"],
         """
         -: no POST of it is out
-        state                                 ok      ok-t2     400      401      402      403      429
-        entering,fresh,again,stale,asked      -       -         -        -        -        -        -
-        returning,awaiting,rejoining,follows  -       -         -        -        -        -        -
-        leaving,sent,hooked                   taken   taken-t2  final    key      poor     plan     fast
-        given-up                              kept    kept-t2   refused  refused  refused  refused  refused-f
-        submitted,watches,asks,asks-t1        -       -         -        -        -        -        -
-        overtaken,succeeded,failed,detached   .       id-t2     .        .        .        .        .
-        let-go                                detach  let-go    detach   detach   detach   detach   detach
-        unknown                               id-t1   id-t2     .        .        .        .        .
-        cancelled                             -       -         -        -        -        -        -
+        state                              ok      ok-t2     400      401      402      403      429
+        entering,fresh,again,stale,asked   -       -         -        -        -        -        -
+        returning,awaiting,rejoining,asks  -       -         -        -        -        -        -
+        leaving,sent,hooked                taken   taken-t2  final    key      poor     plan     fast
+        given-up                           kept    kept-t2   refused  refused  refused  refused  refused-f
+        submitted,follows,watches,asks-t1  -       -         -        -        -        -        -
+        overtaken,succeeded,failed         .       id-t2     .        .        .        .        .
+        let-go                             detach  let-go    detach   detach   detach   detach   detach
+        unknown                            id-t1   id-t2     .        .        .        .        .
+        cancelled                          -       -         -        -        -        -        -
+        detached                           .       id-t2     .        .        .        .        .
         """,
     ),
     "The answer is a fault, or none": (
         ["{}"],
         """
         -: no POST of it is out
-        state                                 500        500-t1  400-t2    senseless  not-sent   lost
-        entering,fresh,again,stale,asked      -          -       -         -          -          -
-        returning,awaiting,rejoining,follows  -          -       -         -          -          -
-        leaving,sent                          unknown-1  taken   taken-t2  unknown-1  again      unknown-1
-        hooked                                await      taken   taken-t2  await      again      await
-        given-up                              unknown-1  kept    kept-t2   unknown-1  refused-n  unknown-1
-        submitted,watches,asks,asks-t1        -          -       -         -          -          -
-        overtaken,succeeded,failed,detached   .          .       id-t2     .          .          .
-        let-go                                detach     detach  let-go    detach     detach     detach
-        unknown                               .          id-t1   id-t2     .          .          .
-        cancelled                             -          -       -         -          -          -
+        state                              500        500-t1  400-t2    senseless  not-sent   lost
+        entering,fresh,again,stale,asked   -          -       -         -          -          -
+        returning,awaiting,rejoining,asks  -          -       -         -          -          -
+        leaving,sent                       unknown-1  taken   taken-t2  unknown-1  again      unknown-1
+        hooked                             await      taken   taken-t2  await      again      await
+        given-up                           unknown-1  kept    kept-t2   unknown-1  refused-n  unknown-1
+        submitted,follows,watches,asks-t1  -          -       -         -          -          -
+        overtaken,succeeded,failed         .          .       id-t2     .          .          .
+        let-go                             detach     detach  let-go    detach     detach     detach
+        unknown                            .          id-t1   id-t2     .          .          .
+        cancelled                          -          -       -         -          -          -
+        detached                           .          .       id-t2     .          .          .
         """,
     ),
     "A poll": (
         ["{}"],
         """
         -: nobody polls what has no task, or others watch
-        state                                runs  streams  done  failed  kept     stuck
-        entering,fresh,again,stale,asked     -     -        -     -       -        -
-        returning,leaving,sent,hooked,asks   -     -        -     -       -        -
-        given-up,awaiting,rejoining,follows  -     -        -     -       -        -
-        submitted                            ran   ran-url  done  refund  charged  late
-        overtaken,let-go                     ran   ran      done  refund  charged  late
-        watches,asks-t1,unknown,cancelled    -     -        -     -       -        -
-        succeeded,failed,detached            .     .        .     .       .        .
+        state                               runs  streams  done  failed  kept     stuck
+        entering,fresh,again,stale,asked    -     -        -     -       -        -
+        returning,leaving,sent,hooked,asks  -     -        -     -       -        -
+        given-up,awaiting,rejoining         -     -        -     -       -        -
+        submitted                           ran   ran-url  done  refund  charged  late
+        overtaken,let-go                    ran   ran      done  refund  charged  late
+        follows,watches,asks-t1,unknown     -     -        -     -       -        -
+        succeeded,failed,detached           .     .        .     .       .        .
+        cancelled                           -     -        -     -       -        -
         """,
     ),
     "A poll that fails": (
         ["poll-{}"],
         """
         -: nobody polls what has no task, or others watch
-        state                                400     404      429        500    lost  not-sent  silent
-        entering,fresh,again,stale,asked     -       -        -          -      -     -         -
-        returning,leaving,sent,hooked,asks   -       -        -          -      -     -         -
-        given-up,awaiting,rejoining,follows  -       -        -          -      -     -         -
-        submitted,overtaken,let-go           detach  unclear  fast-poll  sorry  lost  unsent    too-long
-        watches,asks-t1,unknown,cancelled    -       -        -          -      -     -         -
-        succeeded,failed,detached            .       .        .          .      .     .         .
+        state                               400     404      429        500    lost  not-sent  silent
+        entering,fresh,again,stale,asked    -       -        -          -      -     -         -
+        returning,leaving,sent,hooked,asks  -       -        -          -      -     -         -
+        given-up,awaiting,rejoining         -       -        -          -      -     -         -
+        submitted,overtaken,let-go          detach  unclear  fast-poll  sorry  lost  unsent    too-long
+        follows,watches,asks-t1,unknown     -       -        -          -      -     -         -
+        succeeded,failed,detached           .       .        .          .      .     .         .
+        cancelled                           -       -        -          -      -     -         -
         """,
     ),
     "A webhook": (
         ["{}"],
         """
         -: what others work on, and what the journal is asked about, gets none: the journal does
-        state                                 streaming  completed  refunded  half    odd     of-t2     of-former  of-none
-        entering,returning,rejoining,follows  -          -          -         -       -       -         -          -
-        fresh,again,awaiting                  hook       whole      loud      half    odd     t2        .          .
-        stale,asked                           hook-1     whole-1    loud-1    half-1  odd-1   t2-1      .          .
-        leaving,sent,hooked                   fly        whole-f    loud-f    half-f  odd-f   t2-f      .          .
-        given-up                              kept?      kept?      kept?     kept?   kept?   kept-t2?  .          .
-        submitted                             url        now        refund    half-u  odd-s   id-t2?    .          .
-        overtaken,let-go                      well       now        refund    half-w  odd-s   id-t2?    .          .
-        watches,asks,asks-t1                  -          -          -         -       -       -         -          -
-        succeeded,failed,detached             .          .          .         .       .       id-t2?    .          .
-        unknown,cancelled                     id-t1?     id-t1?     id-t1?    id-t1?  id-t1?  id-t2?    .          .
+        state                              streaming  completed  refunded  half    odd     of-t2     of-former  of-none
+        entering,returning,rejoining,asks  -          -          -         -       -       -         -          -
+        fresh,again,awaiting               hook       whole      loud      half    odd     t2        .          .
+        stale,asked                        hook-1     whole-1    loud-1    half-1  odd-1   t2-1      .          .
+        leaving,sent,hooked                fly        whole-f    loud-f    half-f  odd-f   t2-f      .          .
+        given-up                           kept?      kept?      kept?     kept?   kept?   kept-t2?  .          .
+        submitted                          url        now        refund    half-u  odd-s   id-t2?    .          .
+        overtaken,let-go                   well       now        refund    half-w  odd-s   id-t2?    .          .
+        follows,watches,asks-t1            -          -          -         -       -       -         -          -
+        succeeded,failed,detached          .          .          .         .       .       id-t2?    .          .
+        unknown,cancelled                  id-t1?     id-t1?     id-t1?    id-t1?  id-t1?  id-t2?    .          .
         """,
     ),
     "The journal about its entering": (
@@ -267,74 +271,79 @@ TABLES = {
         ["entered-{}"],
         """
         -: it has not asked; what nobody removes is not gone; a key that was its own stays so
-        state                                 succeeded  failed  unknown  conflict  error    gone
-        entering                              had-r      bad-r   lost-r   failed    fail     failed
-        fresh,again,stale,asked,leaving,sent  -          -       -        -         -        -
-        returning,asks-t1                     had        failed  unknown  -         fail     -
-        hooked,given-up,awaiting,submitted    -          -       -        -         -        -
-        rejoining                             had        failed  unknown  -         unknown  unknown
-        overtaken,let-go,follows,watches      -          -       -        -         -        -
-        asks                                  had        failed  unknown  failed    fail     -
-        succeeded,failed,unknown,cancelled    .          .       .        -         .        -
-        detached                              .          .       .        -         .        -
+        state                               succeeded  failed  unknown  conflict  error    gone
+        entering                            had-r      bad-r   lost-r   failed    fail     failed
+        fresh,again,stale,asked,leaving     -          -       -        -         -        -
+        returning,asks-t1                   had        failed  unknown  -         fail     -
+        sent,hooked,given-up,awaiting       -          -       -        -         -        -
+        rejoining                           had        failed  unknown  -         unknown  unknown
+        submitted,overtaken,let-go,follows  -          -       -        -         -        -
+        watches                             -          -       -        -         -        -
+        asks                                had        failed  unknown  failed    fail     -
+        succeeded,failed,unknown,cancelled  .          .       .        -         .        -
+        detached                            .          .       .        -         .        -
         """,
     ),
     "The journal about its attempt": (
         ["begun-{}"],
         """
         -: it has not asked
-        state                                 well   stale  adopted  elsewhere  over    cancelled
-        entering,fresh,again,stale,returning  -      -      -        -          -       -
-        asked                                 sends  .      back     back       failed  ask-again
-        leaving,sent,hooked,given-up,let-go   -      -      -        -          -       -
-        awaiting,rejoining,overtaken,follows  -      -      -        -          -       -
-        submitted                             .      .      .        .          .       .
-        watches,asks,asks-t1,succeeded        -      -      -        -          -       -
-        failed,unknown,cancelled,detached     -      -      -        -          -       -
+        state                               well   stale  adopted  elsewhere  over    cancelled
+        entering,fresh,again,stale,leaving  -      -      -        -          -       -
+        asked                               sends  .      back     back       failed  ask-again
+        returning,sent,hooked,given-up      -      -      -        -          -       -
+        awaiting,rejoining,overtaken,asks   -      -      -        -          -       -
+        submitted                           .      .      .        .          .       .
+        let-go,follows,watches,asks-t1      -      -      -        -          -       -
+        succeeded,failed,unknown,cancelled  -      -      -        -          -       -
+        detached                            -      -      -        -          -       -
         """,
     ),
     "The journal about its attempt (2)": (
         ["begun-{}"],
         """
         -: it has not asked
-        state                                 taken   mine  unknown  done   gone    error
-        entering,fresh,again,stale,returning  -       -     -        -      -       -
-        asked                                 theirs  mine  lost-c   had-c  failed  fail-1
-        leaving,sent,hooked,given-up,let-go   -       -     -        -      -       -
-        awaiting,rejoining,overtaken,follows  -       -     -        -      -       -
-        submitted                             .       .     .        .      .       .
-        watches,asks,asks-t1,succeeded        -       -     -        -      -       -
-        failed,unknown,cancelled,detached     -       -     -        -      -       -
+        state                               taken   mine  unknown  done   gone    error
+        entering,fresh,again,stale,leaving  -       -     -        -      -       -
+        asked                               theirs  mine  lost-c   had-c  failed  fail-1
+        returning,sent,hooked,given-up      -       -     -        -      -       -
+        awaiting,rejoining,overtaken,asks   -       -     -        -      -       -
+        submitted                           .       .     .        .      .       .
+        let-go,follows,watches,asks-t1      -       -     -        -      -       -
+        succeeded,failed,unknown,cancelled  -       -     -        -      -       -
+        detached                            -       -     -        -      -       -
         """,
     ),
     "The journal says that nobody has it": (
         ["heard-{}-nobody"],
         """
-        state                                queued   sending  submitted  succeeded  failed  unknown  cancelled
-        entering,asked,returning,leaving     .        .        .          .          .       .        .
-        fresh,again,stale                    .        .        rejoin     .          .       .        .
-        sent,hooked,given-up,rejoining,asks  .        .        .          .          .       .        .
-        awaiting                             unknown  .        rejoin-a   had-w      bad-w   .        .
-        submitted                            .        .        .          had-w      bad-w   .        .
-        overtaken,let-go,asks-t1,succeeded   .        .        .          .          .       .        .
-        follows                              re       re       re         re         re      re       re
-        watches                              re-t1    re-t1    re-t1      re-t1      re-t1   re-t1    re-t1
-        failed,unknown,cancelled,detached    .        .        .          .          .       .        .
+        state                               queued   sending  submitted  succeeded  failed  unknown  cancelled
+        entering,asked,returning,leaving    .        .        .          .          .       .        .
+        fresh,again,stale                   .        .        rejoin     .          .       .        .
+        sent,hooked,given-up,rejoining      .        .        .          .          .       .        .
+        awaiting                            unknown  .        rejoin-a   had-w      bad-w   .        .
+        submitted                           .        .        .          had-w      bad-w   .        .
+        overtaken,let-go,asks,asks-t1       .        .        .          .          .       .        .
+        follows                             re       re       re         re         re      re       re
+        watches                             re-t1    re-t1    re-t1      re-t1      re-t1   re-t1    re-t1
+        succeeded,failed,unknown,cancelled  .        .        .          .          .       .        .
+        detached                            .        .        .          .          .       .        .
         """,
     ),
     "The journal says that this session, or another one, has it": (
         ["heard-{}-mine", "heard-{}-other"],
         """
-        state                                queued   sending  submitted  succeeded  failed  unknown  cancelled
-        entering,asked,returning,leaving     .        .        .          .          .       .        .
-        fresh,again,stale                    .        .        rejoin     .          .       .        .
-        sent,hooked,given-up,rejoining,asks  .        .        .          .          .       .        .
-        awaiting                             unknown  .        rejoin-a   had-w      bad-w   .        .
-        submitted                            .        .        .          had-w      bad-w   .        .
-        overtaken,let-go,asks-t1,succeeded   .        .        .          .          .       .        .
-        follows                              .        .        follow     .          .       .        .
-        watches                              .        .        known      .          .       .        .
-        failed,unknown,cancelled,detached    .        .        .          .          .       .        .
+        state                               queued   sending  submitted  succeeded  failed  unknown  cancelled
+        entering,asked,returning,leaving    .        .        .          .          .       .        .
+        fresh,again,stale                   .        .        rejoin     .          .       .        .
+        sent,hooked,given-up,rejoining      .        .        .          .          .       .        .
+        awaiting                            unknown  .        rejoin-a   had-w      bad-w   .        .
+        submitted                           .        .        .          had-w      bad-w   .        .
+        overtaken,let-go,asks,asks-t1       .        .        .          .          .       .        .
+        follows                             .        .        follow     .          .       .        .
+        watches                             .        .        known      .          .       .        .
+        succeeded,failed,unknown,cancelled  .        .        .          .          .       .        .
+        detached                            .        .        .          .          .       .        .
         """,
     ),
 }
