@@ -79,7 +79,7 @@ class MusicSession:
         account's name in the journal, the same whatever its API key is; name it where one journal serves several
         accounts of one service. `poll_interval`: least seconds between two polls of one task; default as the service
         recommends (sonic 15, others 5).
-        `webhook`: the service tells by itself what becomes of a task, at an address of yours behind which one of
+        `webhook`: the service reports by itself what becomes of a task, at an address of yours behind which one of
         the doors in `aimusic_async.webhooks` stands; then a song takes one request instead of two or more. `http`:
         an aiohttp session of your own, never closed here. `budget`: credits that this session may spend at most.
         `settings`: instead of key, address and interval, with more to set (`Settings.load`). Raises
@@ -375,8 +375,8 @@ class MusicSession:
         01) {part} (of stems), and for jobs {operation} {key}. Whatever they hold, the name is safe on every system.
         Without {clip_id} in it, a name that another file has gets the id added.
 
-        A file that is there whole already (the host tells the same length and the same last bytes) is kept;
-        `overwrite=True` fetches it anew. `tags`: whether to write ID3 tags into MP3s, with the cover; None: where the
+        A file that is there whole already (the host names the same length and the same last bytes) is kept;
+        `overwrite=True` fetches it again. `tags`: whether to write ID3 tags into MP3s, with the cover; None: where the
         extra `tags` is installed. `most_bytes`: of one file. `stall_timeout`: seconds of this machine without a byte,
         then it is tried again. `progress` is called about ten times a second for each file.
 
@@ -476,7 +476,7 @@ class MusicSession:
         watcher: Callable[[Job[Any]], None] | None = None,
         deadline: float = math.inf,
     ) -> Job[R]:
-        """See `Opener.open_job`; a `direct` job goes before batch work."""
+        """See `group.Host.open_job`; a `direct` job goes before batch work."""
         if not isinstance(request, Request):
             raise InvalidRequest("request", "must be a request such as sonic.GetBpm(clip_id=…)", request)
         if timeout is not None:
@@ -501,16 +501,16 @@ class MusicSession:
         return job
 
     def give_up(self, job: Job[Any], error: MusicError, *, released: bool = False) -> None:
-        """See `Opener.give_up`."""
+        """See `group.Host.give_up`."""
         if self._dispatcher is not None:
             self._dispatcher.give_up(job, error, released=released)
 
     def now(self) -> float:
-        """See `Opener.now`."""
+        """See `group.Host.now`."""
         return self._open.now()
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
-        """See `Opener.call_later`."""
+        """See `group.Host.call_later`."""
         return self._open.call_later(seconds, callback)
 
     @property

@@ -20,7 +20,7 @@ def give_up(work: Work, error: MusicError) -> list[Effect]:
 
 
 def let_go(work: Work, error: MusicError, *, cancelled: bool = False) -> list[steps.Step]:
-    """Return the steps that leave its record to others."""
+    """Return the steps that release its record."""
     if work.id is None or work.where is Where.ELSEWHERE:
         return []
     back = [effect.step for effect in not_begun(work, str(error)) if isinstance(effect, Put)]

@@ -1,4 +1,4 @@
-"""One request of a job: send it with a token, tell the listeners, and say what came of it."""
+"""One request of a job: send it with a token, emit its events, and return what came of it."""
 
 from __future__ import annotations
 

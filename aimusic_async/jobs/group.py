@@ -23,7 +23,7 @@ R = TypeVar("R")
 OnFailure: TypeAlias = Literal["wait", "cancel", "keep"]
 
 
-class Opener(Protocol):
+class Host(Protocol):
     """Who makes and queues the jobs; in practice the session."""
 
     @property
@@ -67,18 +67,18 @@ class JobGroup:
 
     - `"wait"`: all jobs finish, then one `ExceptionGroup` of the failures is raised; results stay readable;
     - `"cancel"`: the first failure cancels what is left, then the same;
-    - `"keep"`: nothing is raised; look at `failures()`.
+    - `"keep"`: nothing is raised; see `failures()`.
 
     Jobs that you cancelled yourself are no failures. Leaving the block by an exception, cancellation included, cancels
     what was not sent yet (it costs nothing) and detaches what was: those can be attached again by their task ids.
 
-    With a `name`, and a journal in the session, the group goes on where an earlier run of the program left it: a job
+    With a `name`, and a journal in the session, the group goes on where an earlier run of the program stopped: a job
     of the same key is not sent again, but has its result, or is watched on, or waits for its turn.
     """
 
     def __init__(
         self,
-        opener: Opener,
+        host: Host,
         *,
         name: str = "",
         timeout: float | None = None,
@@ -91,7 +91,7 @@ class JobGroup:
         """The group's name in the journal; empty without one."""
         self._budget = None if budget is None else Budget(budget)
         self._contents: Counter[str] = Counter()  # how often the same request was submitted without a key
-        self._opener = opener
+        self._host = host
         self._timeout = timeout
         self._on_failure = on_failure
         self._jobs: dict[str, Job[Any]] = {}
@@ -132,8 +132,8 @@ class JobGroup:
         `timeout`: seconds from the moment the service accepted it. `key`: your name for it, unique in the group;
         otherwise the operation and a number, in a named group what it asks for and how often that was asked before.
         With a journal, keys of groups without a name are those of the whole account.
-        `priority`: higher ones are sent first. `resend_unknown`: when an earlier run left it as `unknown`, send it
-        anew, and perhaps pay twice: look first. `resend_failed`: the same for one that the service could not do.
+        `priority`: higher ones are sent first. `resend_unknown`: when an earlier run ended it as `unknown`, send it
+        again, and perhaps pay twice: check first. `resend_failed`: the same for one that the service could not do.
         Raises `ConfigurationError` for a key that is taken.
         """
         if not self._inside:
@@ -143,7 +143,7 @@ class JobGroup:
         name = key if key is not None else self._free_key(request)
         if name in self._jobs:
             raise ConfigurationError(f"the group has a job with the key {name!r} already")
-        job = self._opener.open_job(
+        job = self._host.open_job(
             request,
             key=name,
             named=key is not None or self.name != "",
@@ -157,7 +157,7 @@ class JobGroup:
         )
         self._jobs[job.key] = job
         if self._expired:
-            self._opener.give_up(job, JobTimeout(job))
+            self._host.give_up(job, JobTimeout(job))
         elif self._on_failure == "cancel" and self._failure is not None:
             job.cancel()
         return job
@@ -200,8 +200,8 @@ class JobGroup:
         """Start the group's timeout."""
         self._inside = True
         if self._timeout is not None:
-            self._deadline = self._opener.now() + self._timeout
-            self._timer = self._opener.call_later(self._timeout, self._run_out)
+            self._deadline = self._host.now() + self._timeout
+            self._timer = self._host.call_later(self._timeout, self._run_out)
         return self
 
     async def __aexit__(
@@ -216,8 +216,8 @@ class JobGroup:
             self._inside = False
             unfinished = [job for job in self.jobs if not job.done()]
             for job in unfinished:
-                self._opener.give_up(job, JobCancelled(job), released=True)
-            warn_of_unfinished("the group was left", unfinished, journal=self._opener.has_journal)
+                self._host.give_up(job, JobCancelled(job), released=True)
+            warn_of_unfinished("the group was left", unfinished, journal=self._host.has_journal)
             if self._timer is not None:
                 self._timer.cancel()
         failures = self.failures()
@@ -260,9 +260,9 @@ class JobGroup:
     def _run_out(self) -> None:
         self._expired = True
         for job in self.jobs:
-            self._opener.give_up(job, JobTimeout(job))
+            self._host.give_up(job, JobTimeout(job))
 
 
 def to_resend(*, unknown: bool, failed: bool) -> Collection[JobState]:
-    """Return the states in the journal from which a job is to be sent anew."""
+    """Return the states in the journal from which a job is to be sent again."""
     return [state for state, wanted in ((JobState.UNKNOWN, unknown), (JobState.FAILED, failed)) if wanted]

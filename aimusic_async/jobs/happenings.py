@@ -122,7 +122,7 @@ Event: TypeAlias = (
 class Do(Enum):
     """An effect that needs nothing more."""
 
-    CHANGED = "tell the listeners that its state has changed"
+    CHANGED = "emit the event that its state has changed"
     RECORDED = "wake who waits until it is in the journal"
     KNOWN = "wake who waits for its task id"
     START_TIMER = "start its time-out"
@@ -130,7 +130,7 @@ class Do(Enum):
     RAN = "learn that a poll found its task running"
     FINISHED = "learn that its task has finished since the last poll"
     FINISHED_NOW = "learn that its task has just finished"
-    STREAMS = "tell the listeners where it can be heard"
+    STREAMS = "emit the event that says where it can be heard"
     WITHDRAW = "let it wait no more, neither for a token nor for a poll"
     AWAIT = "end it as unknown, unless a webhook reports in time"
     REENTER = "ask the journal again who works on it"

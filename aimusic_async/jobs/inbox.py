@@ -75,7 +75,7 @@ def steps_of(delivery: Delivery, job_id: str) -> Iterator[Step]:
     yield Accepted(job_id, task_id)
     try:
         answer = storable(json.dumps(body))
-    except (RecursionError, ValueError):  # it nests too deeply: a poll will tell
+    except (RecursionError, ValueError):  # it nests too deeply: a poll will show
         return
     if delivery.event == SongEvent.COMPLETED and _all_ended(body):
         yield Finished(job_id, answer, task_id=task_id)

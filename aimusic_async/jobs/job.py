@@ -77,7 +77,7 @@ class Job(Generic[R]):
 
     @property
     def streaming_url(self) -> str | None:
-        """Where the song can be heard before it is finished, once a poll or a webhook told."""
+        """Where the song can be heard before it is finished, once a poll or a webhook has said so."""
         return self._work.streaming_url
 
     @property
@@ -178,7 +178,7 @@ _LEFT = {
     JobState.SENDING: "being sent just now",
     JobState.CANCELLED: "never sent",
     JobState.DETACHED: "released to the service, to be attached again by task id",
-    JobState.UNKNOWN: "perhaps taken by the service: look before you pay twice",
+    JobState.UNKNOWN: "perhaps taken by the service: check before you pay twice",
 }
 
 

@@ -240,7 +240,7 @@ def _outcome_unknown(work: Work, error: MusicError) -> list[Effect]:
     if not work.hooked or work.ending is not None:
         return end(work, JobState.UNKNOWN, unknown, step)
     work.awaiting = unknown
-    text = f"{work.key}: the answer was lost; a webhook may still tell what became of it"
+    text = f"{work.key}: the answer was lost; a webhook may still report what became of it"
     return [*([Put(step)] if step is not None else []), Say(text), Do.AWAIT]
 
 
@@ -357,7 +357,7 @@ def _succeed(work: Work) -> list[Effect]:
 
 
 def _late(work: Work, event: on.Event) -> list[Effect]:
-    """Keep what came too late to change anything: the id of a task, or a record that is to be left to others."""
+    """Keep what came too late to change anything: the id of a task, or a record that is to be released."""
     match event:
         case on.Answered(poll=False, reply=reply) if _makes_task(work) and (task_id := find_task_id(reply)) is not None:
             return _also(work, storable(task_id), work.attempt)

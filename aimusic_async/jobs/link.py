@@ -18,7 +18,7 @@ from ..scheduling.durations import Durations
 from .work import Work
 
 _LISTEN = 1.0
-"""Seconds between two looks at what others changed. They cost no token."""
+"""Seconds between two queries for what others changed. They cost no token."""
 _AT_ONCE = 500
 _LEARNED = "durations"
 _KEY = "key"
@@ -119,7 +119,7 @@ class JournalLink:
         await self.journal.save(self.account, _LEARNED, json.dumps(self.durations.to_plain()))
 
     async def close(self) -> None:
-        """Store what is appended, and leave the open records to others. Call it while `run` runs."""
+        """Store what is appended, and release the open records. Call it while `run` runs."""
         with anyio.move_on_after(_FLUSH_WITHIN, shield=True) as limit:
             await self.queue.stored()
             try:

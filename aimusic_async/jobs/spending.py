@@ -55,7 +55,7 @@ class Lane:
     """Set when the request that was started last has left: only then is it known from when the next period counts."""
 
     def token_now(self) -> Token | None:
-        """Return a token if the loop sleeps and would get one without waiting; None also if the limiter cannot tell."""
+        """Return a token if the loop sleeps and would get one at once; None also if the limiter does not know."""
         if not self.idle or (self.left is not None and not self.left.is_set()):
             return None
         acquire_now: Callable[[], Token | None] | None = getattr(self.limiter, "acquire_now", None)

@@ -103,72 +103,72 @@ class Later(Generic[T]):
             work.more = {self._name: value}
 
 
-@attrs.define(eq=False, weakref_slot=False)
+@attrs.define(eq=False, weakref_slot=False, auto_attribs=False)
 class Work:
     """One job in this process. Its handle reads it; only `advance` writes it."""
 
-    rules: Rules
-    key: str
-    order: Order
-    request: Request[Any] | None = None
-    watcher: Callable[[Any], None] | None = None
+    rules: Rules = attrs.field()
+    key: str = attrs.field()
+    order: Order = attrs.field()
+    request: Request[Any] | None = attrs.field(default=None)
+    watcher: Callable[[Any], None] | None = attrs.field(default=None)
     """Called with the handle when it has ended."""
     job: JobInfo = attrs.field(init=False)
     """The handle, which errors carry."""
-    state: JobState = JobState.QUEUED
+    state: JobState = attrs.field(default=JobState.QUEUED)
     # In the journal.
-    id: str | None = None
+    id: str | None = attrs.field(default=None)
     """Its record's; None when nothing of it is written down."""
-    where: Where = Where.HERE
-    recorded: bool = False
-    attempt: int = 0
+    where: Where = attrs.field(default=Where.HERE)
+    recorded: bool = attrs.field(default=False)
+    attempt: int = attrs.field(default=0)
     """Number of its latest attempt."""
-    task_id: str | None = None
-    credits: int = 0
-    error: MusicError | None = None
-    in_flight: bool = False
+    task_id: str | None = attrs.field(default=None)
+    credits: int = attrs.field(default=0)
+    error: MusicError | None = attrs.field(default=None)
+    in_flight: bool = attrs.field(default=False)
     """Whether its submit or call is being sent."""
-    waiters: Sequence[tuple[Moment, asyncio.Future[None]]] = ()
+    waiters: Sequence[tuple[Moment, asyncio.Future[None]]] = attrs.field(default=())
     """Of the event loop's, and the dispatcher's alone."""
-    more: dict[str, Any] | None = None
+    more: dict[str, Any] | None = attrs.field(default=None)
     """What is set of the fields below."""
 
-    attached = Later[type[Request[Any]] | None](None)
+    attached: Later[type[Request[Any]] | None] = Later(None)
     """Of what operation it is, when its request is not known."""
-    timeout = Later[float | None](None)
-    clips = Later[tuple[Clip, ...]](())
-    raw = Later[Any](None)
-    streaming_url = Later[str | None](None)
-    result = Later[Any](None)
-    answer = Later[str | None](None)
+    timeout: Later[float | None] = Later(None)
+    clips: Later[tuple[Clip, ...]] = Later(())
+    raw: Later[Any] = Later(None)
+    streaming_url: Later[str | None] = Later(None)
+    result: Later[Any] = Later(None)
+    answer: Later[str | None] = Later(None)
     """The answer of an earlier run, until somebody asks for it."""
-    attempting = Later[bool](default=False)
+    attempting: Later[bool] = Later(default=False)
     """Whether the journal may have it that this attempt is about to leave, or has left."""
-    begun = Later[float | None](None)
+    begun: Later[float | None] = Later(None)
     """Since when the journal surely has it: only then may the attempt leave."""
-    former = Later[frozenset[str]](frozenset())
+    former: Later[frozenset[str]] = Later(frozenset())
     """Tasks of other attempts."""
-    departed = Later[bool](default=False)
+    departed: Later[bool] = Later(default=False)
     """Whether that has left, as far as anybody knows."""
-    sent_here = Later[bool](default=False)
-    counted = Later(0)
+    sent_here: Later[bool] = Later(default=False)
+    counted: Later[int] = Later(0)
     """Credits that it has committed out of its budgets."""
-    hooked = Later[bool](default=False)
+    hooked: Later[bool] = Later(default=False)
     """Whether a webhook will report its end."""
-    ending = Later[MusicError | None](None)
+    ending: Later[MusicError | None] = Later(None)
     """It was given up in mid-POST: it ends with this as soon as the POST is over."""
-    released = Later[bool](default=False)
+    released: Later[bool] = Later(default=False)
     """It was given up with its group or session: another run may go on with it."""
-    awaiting = Later[SubmissionUnknown | None](None)
+    awaiting: Later[SubmissionUnknown | None] = Later(None)
     """The answer to its POST was lost, and a webhook may still report what became of it."""
-    tries = Later(0)
+    tries: Later[int] = Later(0)
     """Failures in a row."""
-    trouble = Later[MusicError | None](None)
+    trouble: Later[MusicError | None] = Later(None)
     """What went wrong last, and is tried again."""
-    asked_since = Later[float | None](None)
+    asked_since: Later[float | None] = Later(None)
     """When the first answer came to what has to be asked again until it is ready."""
-    watched_since = Later(0.0)
-    timer = Later[asyncio.TimerHandle | None](None)
+    watched_since: Later[float] = Later(0.0)
+    timer: Later[asyncio.TimerHandle | None] = Later(None)
 
     @classmethod
     def of(

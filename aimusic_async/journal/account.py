@@ -64,7 +64,7 @@ class AccountJournal:
         return {group: limit for group, limit in named.items() if limit is not None}
 
     async def settle(self, key: str, *, group: str = "", task_id: str | None = None) -> JobRecord:
-        """Say what became of an `unknown` job, after you looked at the service's dashboard.
+        """Say what became of an `unknown` job, after you checked the service's dashboard.
 
         `task_id`: the service has it under this id; it is watched when it is submitted again, at no cost. None: the
         service did not take it; it is sent when it is submitted again. A `submitted` job whose task the service knows

@@ -35,7 +35,7 @@ def steady() -> tuple[str, float]:
 def silence(heard: tuple[str, float], now: tuple[str, float]) -> float:
     """Return for how many seconds an owner was not heard of, both times as of `steady`.
 
-    Infinite when the machine was started anew in between: no process outlives that. A clock that went back has no other
+    Infinite when the machine was restarted in between: no process outlives that. A clock that went back has no other
     explanation where boots have no name; where they do, the owner counts as heard just now.
     """
     (boot, then), (same_boot, later) = heard, now
@@ -53,7 +53,7 @@ def _boot() -> str:
 
 
 def owner_name(key: str = "") -> str:
-    """Return a new name for a session; it tells the machine, the process and the hash of its API `key`.
+    """Return a new name for a session; it names the machine, the process and the hash of its API `key`.
 
     It is never given twice.
     """
@@ -66,17 +66,17 @@ def key_of(owner: str) -> str | None:
 
 
 def process_id(owner: str) -> int | None:
-    """Return the process id that a name tells; None when it tells none."""
+    """Return the process id in a name; None when it has none."""
     parts = owner.rsplit(":", 2)
     pid = parts[1] if len(parts) == 3 else ""
     return int(pid) if pid.isascii() and pid.isdecimal() and len(pid) < 20 else None
 
 
 def surely_dead(owner: str) -> bool:
-    """Whether the process that made this name has ended. In doubt False: then its lease has to run out.
+    """Whether the process that made this name has ended. When that is uncertain, False: then its lease has to run out.
 
-    In doubt are names of other machines and containers, names that `owner_name` did not make, a process id that another
-    process has by now, and everything on Windows.
+    Uncertain are names of other machines and containers, names that `owner_name` did not make, a process id that
+    another process has by now, and everything on Windows.
     """
     pid = process_id(owner)
     # `os.kill(…, 0)` asks on POSIX; on Windows it is CTRL_C to a whole group of processes.

@@ -12,7 +12,7 @@ import attrs
 from ..events import JobState
 
 ENDED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
-"""States in which a record may be pruned: nothing is open, and nobody has to look."""
+"""States in which a record may be pruned: nothing is open, and nobody has to check."""
 
 OPEN = frozenset({JobState.QUEUED, JobState.SENDING, JobState.SUBMITTED})
 """States in which there is something left to do."""
@@ -107,7 +107,7 @@ class JobRecord:
 
 
 def record_id(account: str, group: str, key: str) -> str:
-    """Return the id of a job's record: 32 characters that tell nothing of the names and fit into an address."""
+    """Return the id of a job's record: 32 characters that give nothing of the names away and fit into an address."""
     return hashlib.sha256(json.dumps([account, group, key]).encode()).hexdigest()[:32]
 
 

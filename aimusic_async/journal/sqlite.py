@@ -183,7 +183,7 @@ class SqliteJournal:
             self._its.db.close()
 
     def _work(self) -> None:
-        self._called = False  # before looking: who comes after the look calls again
+        self._called = False  # before the queue is read: who comes after that calls again
         calls: list[_Call] = []
         while self._waiting:
             calls.append(self._waiting.popleft())

@@ -67,7 +67,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             sum(CASE WHEN state IN ('sending', 'unknown') THEN cost ELSE 0 END)
         FROM records WHERE "group" <> '' GROUP BY account, "group"
         """,
-        "ALTER TABLE records RENAME TO jobs",  # a process of version 1 that was asleep finds none, and sends nothing
+        # A process of the first version that was asleep cannot read this any more, and so sends nothing.
+        "ALTER TABLE records RENAME COLUMN former TO other_tasks",
         "DROP TABLE owners",
         """
         CREATE TABLE owners (
@@ -79,7 +80,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 """What makes each version of the tables from the one before. An entry is never changed again: only added to the end."""
 
 CHECKED = 64 * 2**20
-"""Bytes. A file that is smaller is looked through for damage when it is opened."""
+"""Bytes. A file that is smaller is checked for damage when it is opened."""
 
 _making = threading.Lock()
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -89,14 +90,14 @@ _WHY = dict.fromkeys(_BUSY, "was locked by another process for too long; end tha
     sqlite3.SQLITE_READONLY: "cannot be written; make the file and its folder writable for you, or name another",
     sqlite3.SQLITE_CANTOPEN: "cannot be opened; make the file and its folder writable for you, or name another",
     sqlite3.SQLITE_NOTADB: "is no SQLite file; name another",
-    sqlite3.SQLITE_CORRUPT: "is damaged; keep it, for it tells what was paid, and name another or restore a copy",
+    sqlite3.SQLITE_CORRUPT: "is damaged; keep it, for it says what was paid, and name another or restore a copy",
 }
 
 
 def connect(path: str, *, patience: float, now: float) -> sqlite3.Connection:
     """Open the file, make or update its tables, and try a durable write. Raises `JournalError`.
 
-    `patience` is how many seconds to wait for other processes; `now`, in Unix seconds, tells which leases of an older
+    `patience` is how many seconds to wait for other processes; `now`, in Unix seconds, decides which leases of an older
     version still run.
     """
     try:
@@ -239,9 +240,9 @@ def transaction(db: sqlite3.Connection, *, writes: bool, patience: float) -> Ite
 
 
 def _begin(db: sqlite3.Connection, patience: float) -> None:
-    """Get the right to write, before any other process that looks less often.
+    """Get the right to write, before any other process that tries less often.
 
-    SQLite's own waiting looks every tenth of a second. Beside a process that writes all the time, and leaves the file
+    SQLite's own waiting tries every tenth of a second. Beside a process that writes all the time, and leaves the file
     alone for a fraction of a millisecond only, that took many seconds.
     """
     until = time.monotonic() + patience

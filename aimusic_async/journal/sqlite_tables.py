@@ -30,8 +30,8 @@ _STORED = {"str": str, "JobState": str, "int": int, "bool": int, "float": float,
 _KINDS = tuple({_STORED[part] for part in str(field.type).split(" | ")} for field in _FIELDS)
 """What each column may hold, by the types of the fields."""
 
-_COLUMNS = ", ".join(f'"{name}"' for name in _NAMES)
-_SELECT = f"SELECT {_COLUMNS} FROM jobs"  # noqa: S608 - the names of columns; values are parameters everywhere
+_COLUMNS = tuple({"former": "other_tasks"}.get(name, name) for name in _NAMES)  # see the second migration
+_SELECT = f"""SELECT {", ".join(f'"{column}"' for column in _COLUMNS)} FROM records"""  # noqa: S608 - the names of columns; values are parameters everywhere
 _BY_ID = f"{_SELECT} WHERE id = ?"
 _BY_KEY = f'{_SELECT} WHERE account = ? AND "group" = ? AND "key" = ?'
 _SET_LEDGER = """
@@ -42,7 +42,7 @@ _SET_LEDGER = """
 _LARGEST = 2**63 - 1
 _LATEST = f"""
     SELECT value FROM counters WHERE name = 'sequence'
-    UNION ALL SELECT CAST(coalesce(max(sequence), 0) AS INTEGER) FROM jobs WHERE sequence <= {_LARGEST}
+    UNION ALL SELECT CAST(coalesce(max(sequence), 0) AS INTEGER) FROM records WHERE sequence <= {_LARGEST}
 """  # noqa: S608 - a number; a text would be larger than any
 _HASH = re.compile("[0-9a-f]{16}")
 """Of an API key: the account's name in the first version."""
@@ -135,19 +135,19 @@ class Tables:
         if after is None:
             assert before is not None
             self._hold_sequence(self.latest() + 1)
-            self._db.execute("DELETE FROM jobs WHERE id = ?", (before.id,))
+            self._db.execute("DELETE FROM records WHERE id = ?", (before.id,))
         else:  # what is the same is not written, so that its index and its pages stay as they are
             there = _NOTHING if before is None else _values(before)
-            row = {name: new for name, old, new in zip(_NAMES, there, _values(after), strict=True) if new != old}
+            row = {name: new for name, old, new in zip(_COLUMNS, there, _values(after), strict=True) if new != old}
             if "state" in row:
                 row["state"] = after.state.value  # an enum takes twice the time of a whole statement
             if before is None:
                 columns, marks = '", "'.join(row), ", ".join("?" * len(row))
-                sql = f'INSERT INTO jobs ("{columns}") VALUES ({marks})'  # noqa: S608 - the names of columns
+                sql = f'INSERT INTO records ("{columns}") VALUES ({marks})'  # noqa: S608 - the names of columns
                 self._db.execute(sql, (*row.values(),))
             else:
                 columns = '" = ?, "'.join(row)
-                sql = f'UPDATE jobs SET "{columns}" = ? WHERE id = ?'  # noqa: S608 - as above
+                sql = f'UPDATE records SET "{columns}" = ? WHERE id = ?'  # noqa: S608 - as above
                 self._db.execute(sql, (*row.values(), before.id))
         self._moved.update(moved)
         self._ledgers |= ledgers
@@ -244,7 +244,7 @@ class Tables:
         """Remove records."""
         number = self.latest()  # while they are there
         marks = ", ".join("?" * len(ENDED))
-        sql = f"DELETE FROM jobs WHERE account = ? AND state IN ({marks}) AND updated < ?"  # noqa: S608 - as above
+        sql = f"DELETE FROM records WHERE account = ? AND state IN ({marks}) AND updated < ?"  # noqa: S608 - as above
         removed = self._db.execute(sql, (account, *ENDED, self._now - older_than)).rowcount
         if removed:
             self._hold_sequence(number)
@@ -300,7 +300,7 @@ class Tables:
 
     def migrate_accounts(self, account: str, key_hash: str) -> list[str]:
         """Give the jobs of the first version, which named accounts by the hash of their key, to accounts with names."""
-        counts = dict(self._db.execute("SELECT account, count(*) FROM jobs GROUP BY account").fetchall())
+        counts = dict(self._db.execute("SELECT account, count(*) FROM records GROUP BY account").fetchall())
         texts = [name for (name,) in self._db.execute("SELECT DISTINCT account FROM texts")]
         hashes = sorted(name for name in {*counts, *texts} if _HASH.fullmatch(name))
         others = [name for name in hashes if name != key_hash and name in counts]
@@ -329,9 +329,9 @@ class Tables:
         """Give all of an account to another, and what is there already to a spare one; return how many that were."""
         self._flush()
         ledgers = self.ledgers(old)
-        self._db.execute("UPDATE OR IGNORE jobs SET account = ? WHERE account = ?", (new, old))
+        self._db.execute("UPDATE OR IGNORE records SET account = ? WHERE account = ?", (new, old))
         rows = self._db.execute(
-            'SELECT "group", sum(credits), sum(CASE WHEN state IN (?, ?) THEN cost ELSE 0 END) FROM jobs '
+            'SELECT "group", sum(credits), sum(CASE WHEN state IN (?, ?) THEN cost ELSE 0 END) FROM records '
             'WHERE account = ? GROUP BY "group"',
             (JobState.SENDING, JobState.UNKNOWN, old),
         ).fetchall()
@@ -341,7 +341,7 @@ class Tables:
             self._add(new, scope, ledger.limit, ledger.spent - spent, ledger.at_risk - at_risk)
             if scope in there:
                 self._add(spare, scope, ledger.limit, spent, at_risk)
-        kept = self._db.execute("UPDATE OR IGNORE jobs SET account = ? WHERE account = ?", (spare, old)).rowcount
+        kept = self._db.execute("UPDATE OR IGNORE records SET account = ? WHERE account = ?", (spare, old)).rowcount
         for name in (new, spare):
             self._db.execute("UPDATE OR IGNORE texts SET account = ? WHERE account = ?", (name, old))
         self._db.execute("DELETE FROM ledgers WHERE account = ?", (old,))

@@ -232,7 +232,7 @@ class OutcomeUnknown:
 
 @attrs.frozen
 class Settled:
-    """Somebody looked, and says what became of an attempt: of one with an unknown outcome, or of a task that is lost.
+    """Somebody checked, and says what became of an attempt: of one with an unknown outcome, or of a task that is lost.
 
     `task_id`: the service has it under this id; None: it does not have it. Nothing changes while an owner lives.
     """

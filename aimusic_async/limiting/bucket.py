@@ -108,7 +108,7 @@ class TokenBucket:
         return _Grant(self, self._level.take(now)) if self._level.ready_at() <= now else None
 
     def _bind(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        """Belong to a loop; the level stays, as all loops of a process tell the same time."""
+        """Belong to a loop; the level stays, as all loops of a process share a clock."""
         self._loop = loop
         self._turn = asyncio.Lock()  # its queue is the order of service
         self._sooner = asyncio.Event()
@@ -133,7 +133,7 @@ async def _wait(sooner: asyncio.Event, seconds: float) -> None:
 
 
 class _Bucket(Protocol):
-    """What a granted token tells the bucket that it came from."""
+    """What a granted token reports to its bucket."""
 
     def _spent(self, taken: _Taken) -> None: ...
 
@@ -171,7 +171,7 @@ class _Taken:
 
 @attrs.define
 class _Level:
-    """How full a bucket is, without a clock: the moment at which it will be full again tells all."""
+    """How full a bucket is, without a clock: the moment at which it will be full again says it all."""
 
     period: float
     capacity: int
@@ -220,7 +220,7 @@ class _Level:
             self.full_at = max(self.full_at, spent + self.period)
 
     def _replace(self, old: float | None, new: float | None) -> None:
-        """Count a token from another moment, or no more, and reckon anew when the bucket will be full."""
+        """Count a token from another moment, or no more, and compute again when the bucket will be full."""
         if new is not None and self._left == [old]:
             self._left, self.full_at = [new], max(self._before, new) + self.period
             return

@@ -69,8 +69,8 @@ class SharedTokenBucket:
         """Raise `ConfigurationError` unless rate > 0 and margin ≥ 0.
 
         `margin`: seconds by which each period is longer than 1/`rate`; by default 2 % of it, and at least 0.05.
-        `clock` tells seconds, and must be the same for all processes. When it is set back, nobody waits longer than
-        was left to wait before; when it is set forward, one interval is lost.
+        `clock` returns seconds, and must be the same for all processes. When it is set back, nobody waits longer than
+        remained before; when it is set forward, one interval is lost.
         """
         alone = TokenBucket(rate, margin=margin)  # checks and completes the numbers
         self.rate: float = alone.rate
@@ -104,7 +104,7 @@ class SharedTokenBucket:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close it after the last user: a place in the line is left, who still waits gets a `MusicError`.
+        """Close it after the last user: its place in the line is given up, who still waits gets a `MusicError`.
 
         Cancelling this does not keep the file open.
         """
@@ -279,7 +279,7 @@ class _LineFile:
             connection.execute("BEGIN IMMEDIATE")
             found = connection.execute("SELECT * FROM line_1 WHERE account = ?", (self._account,)).fetchone()
             line = Line.from_row(self._period, found[1:]) if found else Line(self._period)
-            line.look(self._clock())  # only now: waiting for the lock takes time
+            line.observe(self._clock())  # only now: waiting for the lock takes time
             for earlier in self._unstored:
                 earlier(line)
             result = change(line)
@@ -308,7 +308,7 @@ class _LineFile:
                 connection.close()
 
     def _empty(self) -> None:
-        """Begin anew, in the same file and not in another of its name: other processes have this one open."""
+        """Begin again, in the same file and not in another of its name: other processes have this one open."""
         kept = self._path.with_name(self._path.name + ".damaged")
         if not kept.exists():  # it might be somebody's file, named here by mistake
             part = kept.with_name(f"{kept.name}.part")
@@ -338,7 +338,7 @@ class Line:
 
     @classmethod
     def from_row(cls, period: float, row: tuple[int, int, float, float, float, float]) -> Line:
-        """Return the line that `to_row` told of."""
+        """Return the line that `to_row` described."""
         served, last, seen, full_at, paused_until, latest = row
         level = _Level(period, 1, full_at=full_at, paused_until=paused_until, latest=latest)
         return cls(period, level, served, last, seen)
@@ -348,7 +348,7 @@ class Line:
         level = self.level
         return self.served, self.last, self.seen, level.full_at, level.paused_until, level.latest
 
-    def look(self, now: float) -> None:
+    def observe(self, now: float) -> None:
         """Say what time it is, before anything else is done.
 
         A time that was later before means that the clock was set back; all that lies ahead moves along with it.

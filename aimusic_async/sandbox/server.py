@@ -59,8 +59,8 @@ class Sandbox:
     ```
 
     It runs in the event loop in which it was opened, keeps that loop's time, and listens on `127.0.0.1` at a free port
-    unless the options say otherwise. Raises `OSError` when it cannot listen there. Leaving the block closes the server, drops the
-    requests that are still being answered and the webhooks still to come, and removes the files that were made.
+    unless the options say otherwise. Raises `OSError` if it cannot listen there. Leaving the block closes it and drops
+    open requests, webhooks still to come, and the files that were made.
     """
 
     def __init__(self, options: Options | None = None, *, host: str = "127.0.0.1", port: int = 0) -> None:

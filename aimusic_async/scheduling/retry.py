@@ -80,7 +80,7 @@ def delay(tries: int) -> float:
 def pause(retry_after: float | None, refusals: int) -> float:
     """Return for how many seconds to send nothing after the `refusals`-th 429 in a row.
 
-    The service's `Retry-After` counts, up to an hour; without one the pause doubles, from the standard plan's period on.
+    The service's `Retry-After` counts, up to an hour; without one the pause doubles from the standard plan's period on.
     """
     if retry_after is not None:
         return min(retry_after, _LONGEST_WORD)

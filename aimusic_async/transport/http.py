@@ -275,6 +275,3 @@ def _describe_os_error(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):  # whose errno is OpenSSL's own
         return f"TLS failed: {error.reason or error}"
     return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
-
-
-told = describe_error

@@ -40,7 +40,7 @@ class Recipient(Protocol):
 
     @property
     def events(self) -> Events:
-        """Where the door tells what came (`WebhookReceived`)."""
+        """Where the door reports what came (`WebhookReceived`)."""
         ...
 
     def webhook_secret(self, job_id: str | None) -> str | None:
@@ -68,9 +68,9 @@ def aiohttp_handler(
     when `music` has no webhook set up.
 
     It answers 200 to what is genuine, whether its task is known or not, and to repetitions; 400 to what is no delivery,
-    401 to a wrong or stale signature, 413 to too many bytes, 503 while `music` is not open, or when its journal does not
-    store what the delivery says within five seconds (the service comes again). Cancelling it leaves open whether it was
-    taken.
+    401 to a wrong or stale signature, 413 to too many bytes; 503 while `music` is not open, or when its journal does
+    not store what the delivery says within five seconds (the service comes again). Cancelling it leaves open whether it
+    was taken.
     """
     from aiohttp import http_exceptions, web  # noqa: PLC0415 - who uses another door, or `parse` alone, loads no web server
 
@@ -226,18 +226,18 @@ class _Door:
         except WebhookError as error:
             return self._refuse(_VERDICTS[type(error)], str(error))
         if self._seen.knows(event, job_id):
-            return self._tell(Verdict.DUPLICATE, event, job_id)
+            return self._report(Verdict.DUPLICATE, event, job_id)
         if event.signature in self._under_way:  # not durable yet, so it may have to come again
-            return self._tell(Verdict.NOT_OPEN, event, job_id)
+            return self._report(Verdict.NOT_OPEN, event, job_id)
         self._under_way.add(event.signature)
         try:
             taken = await self._recipient.deliver(event, job_id)
         finally:
             self._under_way.discard(event.signature)
         if not taken:
-            return self._tell(Verdict.NOT_OPEN, event, job_id)
+            return self._report(Verdict.NOT_OPEN, event, job_id)
         self._seen.keep(event, job_id)
-        return self._tell(Verdict.ACCEPTED, event, job_id)
+        return self._report(Verdict.ACCEPTED, event, job_id)
 
     def unreadable(self) -> _Answer:
         """Refuse what does not decode."""
@@ -248,12 +248,12 @@ class _Door:
         return self._refuse(Verdict.TOO_LARGE, f"more than {self.limit} bytes")
 
     def _refuse(self, verdict: Verdict, reason: str) -> _Answer:
-        """Nothing that came is told or logged: it may be anybody's, and hold anything."""
+        """Say and log nothing of what came: it may be anybody's, and hold anything."""
         logger.warning("webhook refused, %s: %s", verdict.value, reason)
         self._recipient.events.emit(WebhookReceived(verdict=verdict, reason=reason))
         return _Answer(_STATUS[verdict], verdict.value)
 
-    def _tell(self, verdict: Verdict, event: WebhookEvent, job_id: str | None) -> _Answer:
+    def _report(self, verdict: Verdict, event: WebhookEvent, job_id: str | None) -> _Answer:
         level = logging.WARNING if verdict is Verdict.NOT_OPEN else logging.INFO
         what = (verdict.value, str(event.event), event.task_id, job_id, event.id)
         logger.log(level, "webhook %s: %.80r, task %.80r, job %r, id %.80r", *what)

@@ -55,7 +55,7 @@ class WebhookEvent:
     platform: str | None
     """`sonic`, `producer`, `nuro`, or a word that is not known here yet."""
     timestamp: float | None
-    """When it was signed, in seconds since 1970; None in the old form, which does not tell."""
+    """When it was signed, in seconds since 1970; None in the old form, which does not say."""
     signature: str = attrs.field(repr=False)
     """What was computed and found right, as 64 hex characters: no two different deliveries have the same."""
     body: Mapping[str, Any] = attrs.field(repr=False, eq=False)

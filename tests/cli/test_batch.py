@@ -262,7 +262,7 @@ def between_requests(process, journal):
         process.send_signal(signal.SIGSTOP)
         time.sleep(0.01)
         with contextlib.suppress(sqlite3.OperationalError), contextlib.closing(sqlite3.connect(journal)) as file:
-            states = dict(file.execute('SELECT "key", state FROM jobs'))
+            states = dict(file.execute('SELECT "key", state FROM records'))
             if states["style"] == "succeeded" and "sending" not in states.values():
                 return
         process.send_signal(signal.SIGCONT)

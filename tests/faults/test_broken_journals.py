@@ -140,7 +140,7 @@ async def test_a_file_that_is_damaged(box, tmp_path, damage):
     path = tmp_path / "jobs.db"
     await make_journal(box, path)
     path.write_bytes(DAMAGE[damage](path.read_bytes()))
-    assert "is damaged; keep it, for it tells what was paid" in await refused(box, path)
+    assert "is damaged; keep it, for it says what was paid" in await refused(box, path)
 
 
 async def test_a_rate_limit_that_cannot_be_kept_beside_it(box, tmp_path):

@@ -1,4 +1,4 @@
-"""Processes that share a journal and a service, as a model: what dispatchers, write queues and users do, step by step."""
+"""Processes that share a journal and a service, as a model: what dispatchers, write queues and users do."""
 
 import random
 from collections import Counter, deque

@@ -110,7 +110,7 @@ ODD = {
 async def test_a_row_that_cannot_be_read_is_left_out_with_one_warning(path, name, caplog):
     column, value = ODD[name]
     await make(path, *(Enter(record(key)) for key in ("before", "odd", "behind")))
-    look(path, f'UPDATE jobs SET "{column}" = {value} WHERE "key" = \'odd\'')
+    look(path, f'UPDATE records SET "{column}" = {value} WHERE "key" = \'odd\'')
     async with SqliteJournal(path) as journal:
         with caplog.at_level(logging.WARNING, "aimusic_async"):
             for _ in range(3):
@@ -125,7 +125,7 @@ async def test_a_row_that_cannot_be_read_is_left_out_with_one_warning(path, name
             assert not outcome.error.passing
         assert await keys(journal) == ["before", "behind", "good"]
         assert await journal.latest() == 4
-    assert look(path, "SELECT count(*) FROM jobs") == [(4,)]
+    assert look(path, "SELECT count(*) FROM records") == [(4,)]
 
 
 # --- owners ---------------------------------------------------------------------------------------------------------

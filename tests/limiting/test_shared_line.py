@@ -27,7 +27,7 @@ class World:
 
     def look(self):
         """As a transaction begins."""
-        self.line.look(self.clock())
+        self.line.observe(self.clock())
         return self.line
 
     def clock(self):
@@ -159,14 +159,14 @@ def test_one_that_never_comes_costs_the_others_one_period():
 
 def test_one_that_comes_too_late_is_the_next_and_not_the_last():
     line = Line(PERIOD)
-    line.look(0.0)
+    line.observe(0.0)
     line.ask(None)
     late, punctual, patient, _ = (line.ask(None)[0] for _ in range(4))
-    line.look(2 * PERIOD)
+    line.observe(2 * PERIOD)
     assert line.ask(punctual)[0] is None
-    line.look(2.5 * PERIOD)
+    line.observe(2.5 * PERIOD)
     assert line.ask(late) == (late, 0.5 * PERIOD)
-    line.look(3 * PERIOD)
+    line.observe(3 * PERIOD)
     assert line.ask(late)[0] is None
     assert line.ask(patient) == (patient, PERIOD)
 
@@ -174,7 +174,7 @@ def test_one_that_comes_too_late_is_the_next_and_not_the_last():
 def line_with(*places):
     """A line at time 0 whose token was just taken, and for which others wait."""
     line = Line(PERIOD)
-    line.look(0.0)
+    line.observe(0.0)
     _, taken = line.ask(None)
     assert [line.ask(None)[0] for _ in places] == list(places)
     return line, taken
@@ -206,7 +206,7 @@ def test_a_place_that_the_line_does_not_know_waits_for_no_more_than_are_there():
 
 def test_what_was_spent_before_the_clock_was_set_back_delays_nobody_by_the_jump():
     line, taken = line_with(2)
-    line.look(1.0)
-    line.look(-HOUR)
+    line.observe(1.0)
+    line.observe(-HOUR)
     line.spent(taken, 1.0)
     assert line.ask(2) == (2, PERIOD)
