@@ -31,7 +31,7 @@ from .jobs.work import Order, Work
 from .journal.account import AccountJournal
 from .journal.budget import Budget
 from .journal.protocol import JobJournal
-from .journal.record import OPEN, account_id, key_hash
+from .journal.record import OPEN, account_id, key_hash, storable
 from .limiting.bucket import STANDARD_RATE, RateLimiter, TokenBucket
 from .settings import Settings, check_positive, is_loopback, scheme_and_host
 from .transport.http import HttpTransport
@@ -345,6 +345,8 @@ class MusicSession:
         """
         if timeout is not None:
             check_positive("timeout", timeout)
+        if storable(name) != name:
+            raise InvalidRequest("name", "must be text that a file can hold, without half characters", name)
         return JobGroup(self, name=name, timeout=timeout, on_failure=on_failure, budget=budget)
 
     async def credits(self) -> Credits:
@@ -487,6 +489,8 @@ class MusicSession:
                 key += f"@{self._run}"  # no two runs may give one name to different jobs
         if not isinstance(priority, int) or isinstance(priority, bool):
             raise ConfigurationError(f"priority must be a whole number; got {priority!r}")
+        if self._journal is not None and storable(key) != key:
+            raise InvalidRequest("key", "must be text that a file can hold, without half characters", key)
         how = (direct, priority, budget, group, tuple(resend), deadline)
         if how != self._ordered[0]:  # jobs of one kind share an order
             shared = self._journal is not None and bool(group)  # then the journal keeps what is committed

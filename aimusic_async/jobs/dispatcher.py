@@ -271,7 +271,7 @@ class Dispatcher:
         """Return what each effect does that needs nothing more."""
         schedule = self._schedule
         return {
-            Do.CHANGED: lambda work, _, said: said.append(JobChanged(work.job, work.state)),
+            Do.CHANGED: lambda work, _, said: work.done or said.append(JobChanged(work.job, work.state)),
             Do.STREAMS: lambda work, _, said: said.append(JobStreaming(work.job, work.streaming_url or "")),
             Do.END: self._end,
             Do.WENT_WELL: lambda _work, _, _said: self._holds.went_well(),
@@ -282,7 +282,9 @@ class Dispatcher:
             Do.RECORDED: lambda work, _, _said: work.wake(Moment.RECORDED),
             Do.KNOWN: lambda work, _, _said: self._know(work),
             Do.START_TIMER: lambda work, _, _said: self._start_timer(work),
-            Do.AWAIT: lambda work, _, _said: self._clock.call_later(_WEBHOOK_WITHIN, partial(self._run_out, work)),
+            Do.AWAIT: lambda work, _, _said: self._clock.call_later(
+                _WEBHOOK_WITHIN, partial(self._stop_waiting, work, work.awaiting)
+            ),
             Do.WITHDRAW: lambda work, _, _said: schedule.drop(work),
             Do.REENTER: lambda work, _, _said: self._enter(work),
         }
@@ -295,6 +297,10 @@ class Dispatcher:
     def _start_timer(self, work: Work) -> None:
         if work.timeout is not None and work.timer is None:
             work.timer = self._clock.call_later(work.timeout, partial(self._run_out, work))
+
+    def _stop_waiting(self, work: Work, lost: MusicError | None) -> None:
+        if work.awaiting is lost:
+            self._run_out(work)
 
     def _run_out(self, work: Work) -> None:
         if not work.done:

@@ -47,6 +47,12 @@ def end(work: Work, state: JobState, error: MusicError | None, *last: steps.Step
     return [*puts, Do.END]
 
 
+def end_unknown(work: Work, error: MusicError, *last: steps.Step | None) -> list[Effect]:
+    """End with an unknown outcome. Its record is nobody's then, also when the journal knows its task already."""
+    released = steps.Released(work.id, work.rules.owner) if work.id is not None else None
+    return end(work, JobState.UNKNOWN, error, *last, released)
+
+
 def moved(work: Work, state: JobState) -> list[Effect]:
     """Go to an open state."""
     if work.state is state:
@@ -60,7 +66,7 @@ def not_begun(work: Work, why: str) -> list[Effect]:
     if work.id is None or not work.attempting:
         return []
     work.begun, work.attempting = None, False
-    return [Put(steps.NotBegun(work.id, work.rules.owner, work.attempt, why))]
+    return [Put(steps.NotBegun(work.id, work.rules.owner, work.attempt, storable(why)))]
 
 
 def refused(work: Work, why: object, *, final: bool = False) -> list[Effect]:

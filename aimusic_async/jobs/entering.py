@@ -9,7 +9,7 @@ from ..events import JobState
 from ..journal import steps
 from ..journal.protocol import Outcome
 from ..journal.record import JobRecord
-from .ending import end, give_up, moved
+from .ending import end, end_unknown, give_up, moved
 from .happenings import Do, Effect, Put, Queue, Watch
 from .work import Where, Work
 
@@ -66,7 +66,7 @@ def gone(work: Work) -> JournalError:
 def as_recorded(work: Work, record: JobRecord, now: float) -> list[Effect]:
     """Go on as the record says."""
     work.id, work.attempt, work.former = record.id, record.attempts, record.former_ids
-    work.begun, work.attempting = None, False
+    work.begun, work.attempting, work.sent_here = None, False, False
     effects: list[Effect] = [] if work.recorded else [Do.RECORDED]
     work.recorded = True
     work.order = attrs.evolve(work.order, resend=()) if work.order.resend else work.order
@@ -76,7 +76,8 @@ def as_recorded(work: Work, record: JobRecord, now: float) -> list[Effect]:
         if work.request is None:
             unknown = JournalError(f"{work.key}: its task is unknown by now; submit its request again", passing=False)
             return [*effects, *give_up(work, unknown)]
-        return [*effects, Queue()]
+        work.task_id = None
+        return [*effects, *moved(work, JobState.QUEUED), Queue()]
     if record.state in _REMEMBERED:
         return [*effects, *_restore(work, record)]
     work.where = Where.HERE if mine else Where.ELSEWHERE
@@ -121,11 +122,11 @@ def heard(work: Work, record: JobRecord) -> list[Effect]:
     if work.where is not Where.HERE or work.in_flight:
         return []  # what is under way finds out by itself
     if work.awaiting is not None and record.state is JobState.QUEUED:  # somebody found out that it was not taken
-        return end(work, JobState.UNKNOWN, work.awaiting)
+        return end_unknown(work, work.awaiting)
     if record.state in (JobState.SUCCEEDED, JobState.FAILED) and (work.awaiting is not None or known):
         return [Do.WITHDRAW, *_restore(work, record)]
     waits = work.state is JobState.QUEUED or work.awaiting is not None
     if record.state is JobState.SUBMITTED and waits and record.task_id not in work.former:
         work.awaiting = None
-        return [Do.WITHDRAW, *_enter(work, record)]
+        return [Do.WITHDRAW, *_take_id(work, record), *_enter(work, record)]
     return []

@@ -35,7 +35,7 @@ from ..journal.protocol import Outcome
 from ..journal.record import OPEN, JobRecord, storable
 from ..scheduling.retry import Again, GiveUp, OutcomeUnknown, Repeat, after_failure
 from . import happenings as on
-from .ending import end, finished, give_up, let_go, moved, not_begun, refused
+from .ending import end, end_unknown, finished, give_up, let_go, moved, not_begun, refused
 from .entering import as_recorded, conflict, entered, gone, heard, submitted
 from .happenings import Credited, Delivery, Do, Effect, PollAt, Put, Queue, Report, Say, Sign, Watch
 from .work import Where, Work
@@ -84,6 +84,8 @@ def _signed(work: Work, event: Sign, now: float) -> list[Effect]:
             return []
         case Sign.STALE:
             work.in_flight = False
+            if work.state is not JobState.SENDING:  # a webhook was faster: the service has it
+                return []
             return give_up(work, work.ending) if work.ending else [*moved(work, JobState.QUEUED), Queue(0.0)]
 
 
@@ -238,7 +240,7 @@ def _outcome_unknown(work: Work, error: MusicError) -> list[Effect]:
     if work.id is not None:
         step = steps.OutcomeUnknown(work.id, work.rules.owner, work.attempt, storable(unknown.reason))
     if not work.hooked or work.ending is not None:
-        return end(work, JobState.UNKNOWN, unknown, step)
+        return end_unknown(work, unknown, step)
     work.awaiting = unknown
     text = f"{work.key}: the answer was lost; a webhook may still report what became of it"
     return [*([Put(step)] if step is not None else []), Say(text), Do.AWAIT]
@@ -255,10 +257,11 @@ def _delivered(work: Work, delivery: Delivery, now: float) -> list[Effect]:
     if work.task_id is None:
         # It may even wait to be sent again, after an attempt whose outcome was unknown: this is that outcome.
         if not work.in_flight:
+            work.sent_here = work.sent_here and work.awaiting is not None
             effects += [Do.WITHDRAW, *not_begun(work, "a webhook says that it was taken before")]
         effects += _accepted(work, task_id, now, attempt=None)
     elif work.task_id != task_id:
-        return _also(work, task_id, None)
+        return _also(work, task_id)
     if work.done:
         return effects
     try:
@@ -269,12 +272,12 @@ def _delivered(work: Work, delivery: Delivery, now: float) -> list[Effect]:
     return [*effects, *_progress(work, progress, now, just_now=True), *([PollAt(now)] if more_to_see else [])]
 
 
-def _also(work: Work, task_id: str, attempt: int | None) -> list[Effect]:
+def _also(work: Work, task_id: str) -> list[Effect]:
     """Keep the id of another attempt's task: it was paid for, too."""
     if task_id == work.task_id or task_id in work.former:
         return []
     work.former |= {task_id}
-    put = [Put(steps.Accepted(work.id, task_id, work.rules.owner, attempt))] if work.id is not None else []
+    put = [Put(steps.Accepted(work.id, task_id))] if work.id is not None else []
     return [
         *put,
         Say(f"{work.key} is task {work.task_id}, and the service has another attempt of it as task {task_id}"),
@@ -330,10 +333,10 @@ def _given_up(work: Work, error: MusicError, *, released: bool) -> list[Effect]:
     if isinstance(error, JobTimeout):
         error.__cause__ = work.trouble
     if work.awaiting is not None:
-        return end(work, JobState.UNKNOWN, work.awaiting)
+        return end_unknown(work, work.awaiting)
     if work.ending is None:
         work.released = released
-    if work.in_flight:  # what may be paid for is finished, and its id kept
+    if work.in_flight and work.state is JobState.SENDING:  # what may be paid for is finished, and its id kept
         work.ending = work.ending or error
         return []
     return give_up(work, error)
@@ -347,7 +350,7 @@ def _broke(work: Work, error: MusicError) -> list[Effect]:
         lost.__cause__ = error
         return _outcome_unknown(work, lost)
     if work.awaiting is not None:
-        return end(work, JobState.UNKNOWN, work.awaiting)
+        return end_unknown(work, work.awaiting)
     work.released = True
     return give_up(work, error)
 
@@ -360,7 +363,7 @@ def _late(work: Work, event: on.Event) -> list[Effect]:
     """Keep what came too late to change anything: the id of a task, or a record that is to be released."""
     match event:
         case on.Answered(poll=False, reply=reply) if _makes_task(work) and (task_id := find_task_id(reply)) is not None:
-            return _also(work, storable(task_id), work.attempt)
+            return _also(work, storable(task_id))
         case on.Stored(step=steps.Enter(), outcome=Outcome(record=JobRecord() as record)):
             untold = work.where is Where.ELSEWHERE or record.id != work.id
             if record.owner == work.rules.owner and record.state in OPEN and untold:
@@ -368,7 +371,7 @@ def _late(work: Work, event: on.Event) -> list[Effect]:
                 return [Put(steps.Released(record.id, work.rules.owner, cancelled))]
             return []
         case on.Delivered(delivery=delivery) if delivery.task_id:
-            return _also(work, storable(delivery.task_id), None)
+            return _also(work, storable(delivery.task_id))
         case _:
             return []
 

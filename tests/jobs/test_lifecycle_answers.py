@@ -59,6 +59,11 @@ def test_what_is_answered_at_once_has_succeeded():
     assert (life.work.result.upsampled_tags, life.work.credits, life.budget.committed) == ("pop, bright", 1, 1)
 
 
+def test_what_is_answered_at_once_has_no_task_whatever_its_answer_names():
+    life = after("sent", on.Answered(reply({"upsampled_tags": "pop", "task_id": "t1"})), request=TAGS)
+    assert (life.work.state, life.work.task_id) == (JobState.SUCCEEDED, None)
+
+
 def test_what_is_answered_in_the_end_is_kept_although_it_was_given_up():
     life = after("given-up", request=TAGS)
     life.happen(on.Answered(reply({"upsampled_tags": "pop, bright"})))

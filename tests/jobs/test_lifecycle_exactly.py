@@ -267,9 +267,11 @@ def test_an_attached_task_of_which_the_journal_knows_no_task_is_given_up():
 def test_a_task_that_is_adopted_is_as_old_as_the_journal_says(accepted_at, updated, speed, age):
     life = after("entering")
     life.work.rules = attrs.evolve(life.work.rules, speed=speed)
+    life.now += 50
     effects = life.happen(life.enters(life.record("submitted", accepted=accepted_at, updated=updated)))
     assert effects[-1] == Watch(age, exact=False)
-    assert life.work.watched_since == START
+    assert life.work.watched_since == START + 50
+    assert (life.work.task_id, life.work.credits) == ("t1", 10)
 
 
 @pytest.mark.parametrize("state", ["queued", "submitted"])
@@ -348,3 +350,31 @@ def test_what_surely_was_not_sent_is_sent_again_a_few_times():
         waits += [effect.delay for effect in life.happen(fail) if isinstance(effect, Queue)]
     assert waits == [1, 2, 4, 8, 16, 32, 60]
     assert life.work.error is fail.error
+
+
+# --- what is known ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("owner", ["other", "mine"])
+def test_a_follower_knows_the_task_that_the_journal_knows(owner):
+    life = life_in("follows")
+    assert life.happen(on.Heard(life.record("submitted", owner))) == [Do.CHANGED, Do.KNOWN]
+    assert (life.work.task_id, life.work.credits, life.work.state) == ("t1", 10, JobState.SUBMITTED)
+    assert life.happen(on.Heard(life.record("submitted", owner, task_id="t2", credits=20))) == [Do.KNOWN]
+    assert (life.work.task_id, life.work.credits) == ("t2", 20)
+
+
+def test_an_attempt_that_has_ended_before_it_left_is_taken_back_once_and_counts_no_more():
+    life = after("stale", "a-minute-later")
+    assert (life.work.begun, life.work.attempting, life.work.attempt) == (None, True, 2)
+    life = after("stale", "streaming")
+    assert (life.work.begun, life.work.attempting) == (None, False)
+    life = after("stale", "cancel")
+    assert (life.work.begun, life.work.attempting) == (None, False)
+    assert len([step for step in life.puts if isinstance(step, steps.NotBegun)]) == 1
+
+
+@pytest.mark.parametrize("event", ["429", "400", "not-sent", "lost", "ok"])
+def test_an_attempt_that_is_over_counts_no_more(event):
+    life = after("sent", event)
+    assert (life.work.begun, life.work.attempting, life.work.in_flight) == (None, False, False)
