@@ -30,10 +30,13 @@ from cosmic_ray.mutating import mutate_code
 ROOT = Path(__file__).parents[1]
 ENOUGH = 0.9
 
+_LIFECYCLE = " ".join(
+    f"tests/jobs/test_lifecycle{part}.py" for part in ("_table", "_exactly", "_answers", "", "_machine")
+)
 OWN_TESTS = {
-    "jobs/lifecycle.py": "tests/jobs",
-    "jobs/entering.py": "tests/jobs",
-    "jobs/ending.py": "tests/jobs",
+    "jobs/lifecycle.py": _LIFECYCLE,
+    "jobs/entering.py": _LIFECYCLE,
+    "jobs/ending.py": _LIFECYCLE,
     "journal/steps.py": "tests/journal/test_steps.py tests/journal/test_journal_laws.py tests/journal/test_journal.py",
     "journal/budget.py": "tests/journal/test_budget.py tests/journal/test_steps.py tests/journal/test_journal_laws.py",
     "scheduling/retry.py": "tests/scheduling/test_retry.py",

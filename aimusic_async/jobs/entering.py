@@ -40,6 +40,8 @@ def entered(work: Work, step: steps.Enter, outcome: Outcome, now: float) -> list
     """Go on as the journal's answer says."""
     if work.where is not Where.ENTERING:
         return []
+    if work.awaiting is not None and (outcome.error is not None or outcome.record is None):
+        return end_unknown(work, work.awaiting)
     if outcome.error is not None:
         return end(work, JobState.FAILED, outcome.error, steps.Released(step.id, work.rules.owner))
     if outcome.record is None:
@@ -73,6 +75,8 @@ def as_recorded(work: Work, record: JobRecord, now: float) -> list[Effect]:
     mine = record.owner == work.rules.owner
     if record.state is JobState.QUEUED and mine:
         work.where = Where.HERE
+        if work.awaiting is not None:  # somebody found out that it was not taken, and may submit it again
+            return end_unknown(work, work.awaiting)
         if work.request is None:
             unknown = JournalError(f"{work.key}: its task is unknown by now; submit its request again", passing=False)
             return [*effects, *give_up(work, unknown)]
@@ -94,6 +98,7 @@ def _take_id(work: Work, record: JobRecord) -> list[Effect]:
     work.credits = record.credits
     if record.task_id is None or record.state is not JobState.SUBMITTED:
         return []
+    work.awaiting = None
     new = work.task_id != record.task_id or work.state is not JobState.SUBMITTED
     work.task_id = record.task_id
     return [*moved(work, JobState.SUBMITTED), Do.KNOWN] if new else [Do.KNOWN]
@@ -127,6 +132,5 @@ def heard(work: Work, record: JobRecord) -> list[Effect]:
         return [Do.WITHDRAW, *_restore(work, record)]
     waits = work.state is JobState.QUEUED or work.awaiting is not None
     if record.state is JobState.SUBMITTED and waits and record.task_id not in work.former:
-        work.awaiting = None
-        return [Do.WITHDRAW, *_take_id(work, record), *_enter(work, record)]
+        return [Do.WITHDRAW, *_enter(work, record)]
     return []

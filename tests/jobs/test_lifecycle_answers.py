@@ -98,6 +98,14 @@ def test_what_is_not_ready_is_asked_again_every_six_seconds_and_later_more_rarel
     assert str(life.work.error) == "one was still not ready after 601 seconds (1 credits were charged)"
 
 
+def test_what_is_not_ready_yet_answers_and_forgets_failures():
+    life = life_in("leaving", request=WAV, journal=False)
+    for event, delay in [("lost", 1.0), ("lost", 2.0), (None, 6.0), ("lost", 1.0)]:
+        effects = life.happen(EVENTS[event](life) if event else on.Answered(NOT_READY))
+        assert effects[-1] == Queue(delay)
+        life.happen(Sign.GRANTED)
+
+
 def test_what_is_not_ready_is_given_up_when_every_task_is():
     life = life_in("leaving", request=WAV, journal=False)
     life.work.rules = attrs.evolve(life.work.rules, stuck_after=60.0)

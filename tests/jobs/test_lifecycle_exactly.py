@@ -59,7 +59,7 @@ def errors(life):
     ("state", "event", "text"),
     [
         ("given-up", "ok", "one was given up while it was sent; the service has it as task t1"),
-        ("hooked", "lost", "one: the answer was lost; a webhook may still tell what became of it"),
+        ("hooked", "lost", "one: the answer was lost; a webhook may still report what became of it"),
         ("submitted", "of-t2", "one is task t1, and the service has another attempt of it as task t2"),
         (
             "submitted",
@@ -255,7 +255,8 @@ def test_a_job_that_is_resumed_enters_under_the_record_that_it_has():
 def test_an_attached_task_of_which_the_journal_knows_no_task_is_given_up():
     life = Life(task_id="t1")
     life.happen(on.Submitted())
-    life.happen(life.enters(life.record("queued", task_id="t1", request=None)))
+    effects = life.happen(life.enters(life.record("queued", task_id="t1", request=None)))
+    assert told(life, effects) == "detached: recorded Released end"
     assert str(life.work.error) == "one: its task is unknown by now; submit its request again"
     assert (life.work.state, life.work.error.passing) == (JobState.DETACHED, False)
 

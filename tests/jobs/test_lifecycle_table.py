@@ -28,8 +28,9 @@ LEGEND = """
     drop        cancelled: end
     detach      detached: Released end
     drop-t1     detached: end
-    unknown     unknown: end
-    unknown-1   unknown: OutcomeUnknown#1 end
+    unknown     unknown: Released end
+    unknown-1   unknown: OutcomeUnknown#1 Released end
+    unknown-j   unknown: end
     await       sending: OutcomeUnknown#1 say await
     fail        failed: Released end
     fail-1      failed: NotBegun#1 Released end
@@ -38,8 +39,6 @@ LEGEND = """
     taken-t2    submitted: [t2#1] watched
     kept        detached: [t1#1] Released end say
     kept-t2     detached: [t2#1] Released end say
-    id-t1       same: Accepted:t1#1 say
-    id-t2       same: Accepted:t2#1 say
     id-t1?      same: Accepted:t1#? say
     id-t2?      same: Accepted:t2#? say
     final       failed: Refused!#1 Released end
@@ -51,7 +50,6 @@ LEGEND = """
     refused-f   cancelled: report:RateLimited Refused#1 Released! end
     again       queued: report:NotSent Refused#1 changed queue+1
     refused-n   cancelled: report:NotSent Refused#1 Released! end
-    let-go      detached: Accepted:t2#1 say Released end
     ran         submitted: went-well ran
     ran-url     submitted: went-well ran streams
     done        succeeded: went-well finished Finished:t1 end
@@ -130,7 +128,7 @@ TABLES = {
         stale                               send     over-1       begin-anew      -      -
         leaving                             -        -            -               waits  .
         hooked,given-up,awaiting,rejoining  -        -            -               -      -
-        submitted,overtaken,let-go,follows  -        -            -               -      -
+        submitted,overtaken,follows         -        -            -               -      -
         watches,asks-t1                     -        -            -               -      -
         succeeded,failed,unknown,cancelled  .        .            .               .      .
         detached                            .        .            .               .      .
@@ -143,7 +141,7 @@ TABLES = {
         state                               submitted  taken  conflict
         entering,fresh,again,stale,asked    -          -      -
         returning,leaving,sent,hooked,asks  -          -      -
-        given-up,awaiting,rejoining,let-go  -          -      -
+        given-up,awaiting,rejoining         -          -      -
         submitted,overtaken,asks-t1         -          -      -
         follows                             asks       .      failed
         watches                             asks-t1    .      failed
@@ -161,8 +159,7 @@ TABLES = {
         leaving                             .         .        .         .         leave-1
         sent,hooked,given-up                .         .        .         .         unknown-1
         awaiting,rejoining                  unknown   unknown  unknown   .         unknown
-        submitted,asks-t1                   detach    detach   detach    .         detach
-        overtaken,let-go                    .         .        .         .         detach
+        submitted,overtaken,asks-t1         detach    detach   detach    .         detach
         follows                             drop      drop     drop      failed    drop
         watches                             drop-t1   drop-t1  drop-t1   .         drop-t1
         succeeded,failed,unknown,cancelled  .         .        .         .         .
@@ -179,11 +176,10 @@ TABLES = {
         leaving,sent,hooked                taken   taken-t2  final    key      poor     plan     fast
         given-up                           kept    kept-t2   refused  refused  refused  refused  refused-f
         submitted,follows,watches,asks-t1  -       -         -        -        -        -        -
-        overtaken,succeeded,failed         .       id-t2     .        .        .        .        .
-        let-go                             detach  let-go    detach   detach   detach   detach   detach
-        unknown                            id-t1   id-t2     .        .        .        .        .
+        overtaken,succeeded,failed         .       id-t2?    .        .        .        .        .
+        unknown                            id-t1?  id-t2?    .        .        .        .        .
         cancelled                          -       -         -        -        -        -        -
-        detached                           .       id-t2     .        .        .        .        .
+        detached                           .       id-t2?    .        .        .        .        .
         """,
     ),
     "The answer is a fault, or none": (
@@ -197,11 +193,10 @@ TABLES = {
         hooked                             await      taken   taken-t2  await      again      await
         given-up                           unknown-1  kept    kept-t2   unknown-1  refused-n  unknown-1
         submitted,follows,watches,asks-t1  -          -       -         -          -          -
-        overtaken,succeeded,failed         .          .       id-t2     .          .          .
-        let-go                             detach     detach  let-go    detach     detach     detach
-        unknown                            .          id-t1   id-t2     .          .          .
+        overtaken,succeeded,failed         .          .       id-t2?    .          .          .
+        unknown                            .          id-t1?  id-t2?    .          .          .
         cancelled                          -          -       -         -          -          -
-        detached                           .          .       id-t2     .          .          .
+        detached                           .          .       id-t2?    .          .          .
         """,
     ),
     "A poll": (
@@ -213,7 +208,7 @@ TABLES = {
         returning,leaving,sent,hooked,asks  -     -        -     -       -        -
         given-up,awaiting,rejoining         -     -        -     -       -        -
         submitted                           ran   ran-url  done  refund  charged  late
-        overtaken,let-go                    ran   ran      done  refund  charged  late
+        overtaken                           ran   ran      done  refund  charged  late
         follows,watches,asks-t1,unknown     -     -        -     -       -        -
         succeeded,failed,detached           .     .        .     .       .        .
         cancelled                           -     -        -     -       -        -
@@ -227,7 +222,7 @@ TABLES = {
         entering,fresh,again,stale,asked    -       -        -          -      -     -         -
         returning,leaving,sent,hooked,asks  -       -        -          -      -     -         -
         given-up,awaiting,rejoining         -       -        -          -      -     -         -
-        submitted,overtaken,let-go          detach  unclear  fast-poll  sorry  lost  unsent    too-long
+        submitted,overtaken                 detach  unclear  fast-poll  sorry  lost  unsent    too-long
         follows,watches,asks-t1,unknown     -       -        -          -      -     -         -
         succeeded,failed,detached           .       .        .          .      .     .         .
         cancelled                           -       -        -          -      -     -         -
@@ -244,7 +239,7 @@ TABLES = {
         leaving,sent,hooked                fly        whole-f    loud-f    half-f  odd-f   t2-f      .          .
         given-up                           kept?      kept?      kept?     kept?   kept?   kept-t2?  .          .
         submitted                          url        now        refund    half-u  odd-s   id-t2?    .          .
-        overtaken,let-go                   well       now        refund    half-w  odd-s   id-t2?    .          .
+        overtaken                          well       now        refund    half-w  odd-s   id-t2?    .          .
         follows,watches,asks-t1            -          -          -         -       -       -         -          -
         succeeded,failed,detached          .          .          .         .       .       id-t2?    .          .
         unknown,cancelled                  id-t1?     id-t1?     id-t1?    id-t1?  id-t1?  id-t2?    .          .
@@ -259,7 +254,7 @@ TABLES = {
         fresh,asked                         .            -             -              .               -
         again,stale,leaving,sent,hooked     -            -             -              -               -
         returning,asks                      turn         .             .              adopt           follow
-        given-up,awaiting,submitted,let-go  -            -             -              -               -
+        given-up,awaiting,submitted         -            -             -              -               -
         rejoining                           unknown      .             .              adopt           follow
         overtaken,follows,watches           -            -             -              -               -
         asks-t1                             turn-t1      .             .              adopt-t1        known
@@ -271,17 +266,17 @@ TABLES = {
         ["entered-{}"],
         """
         -: it has not asked; what nobody removes is not gone; a key that was its own stays so
-        state                               succeeded  failed  unknown  conflict  error    gone
-        entering                            had-r      bad-r   lost-r   failed    fail     failed
-        fresh,again,stale,asked,leaving     -          -       -        -         -        -
-        returning,asks-t1                   had        failed  unknown  -         fail     -
-        sent,hooked,given-up,awaiting       -          -       -        -         -        -
-        rejoining                           had        failed  unknown  -         unknown  unknown
-        submitted,overtaken,let-go,follows  -          -       -        -         -        -
-        watches                             -          -       -        -         -        -
-        asks                                had        failed  unknown  failed    fail     -
-        succeeded,failed,unknown,cancelled  .          .       .        -         .        -
-        detached                            .          .       .        -         .        -
+        state                               succeeded  failed  unknown    conflict  error    gone
+        entering                            had-r      bad-r   lost-r     failed    fail     failed
+        fresh,again,stale,asked,leaving     -          -       -          -         -        -
+        returning,asks-t1                   had        failed  unknown-j  -         fail     -
+        sent,hooked,given-up,awaiting       -          -       -          -         -        -
+        rejoining                           had        failed  unknown-j  -         unknown  unknown
+        submitted,overtaken,follows         -          -       -          -         -        -
+        watches                             -          -       -          -         -        -
+        asks                                had        failed  unknown-j  failed    fail     -
+        succeeded,failed,unknown,cancelled  .          .       .          -         .        -
+        detached                            .          .       .          -         .        -
         """,
     ),
     "The journal about its attempt": (
@@ -294,9 +289,8 @@ TABLES = {
         returning,sent,hooked,given-up      -      -      -        -          -       -
         awaiting,rejoining,overtaken,asks   -      -      -        -          -       -
         submitted                           .      .      .        .          .       .
-        let-go,follows,watches,asks-t1      -      -      -        -          -       -
-        succeeded,failed,unknown,cancelled  -      -      -        -          -       -
-        detached                            -      -      -        -          -       -
+        follows,watches,asks-t1,succeeded   -      -      -        -          -       -
+        failed,unknown,cancelled,detached   -      -      -        -          -       -
         """,
     ),
     "The journal about its attempt (2)": (
@@ -309,41 +303,38 @@ TABLES = {
         returning,sent,hooked,given-up      -       -     -        -      -       -
         awaiting,rejoining,overtaken,asks   -       -     -        -      -       -
         submitted                           .       .     .        .      .       .
-        let-go,follows,watches,asks-t1      -       -     -        -      -       -
-        succeeded,failed,unknown,cancelled  -       -     -        -      -       -
-        detached                            -       -     -        -      -       -
+        follows,watches,asks-t1,succeeded   -       -     -        -      -       -
+        failed,unknown,cancelled,detached   -       -     -        -      -       -
         """,
     ),
     "The journal says that nobody has it": (
         ["heard-{}-nobody"],
         """
-        state                               queued   sending  submitted  succeeded  failed  unknown  cancelled
-        entering,asked,returning,leaving    .        .        .          .          .       .        .
-        fresh,again,stale                   .        .        rejoin     .          .       .        .
-        sent,hooked,given-up,rejoining      .        .        .          .          .       .        .
-        awaiting                            unknown  .        rejoin-a   had-w      bad-w   .        .
-        submitted                           .        .        .          had-w      bad-w   .        .
-        overtaken,let-go,asks,asks-t1       .        .        .          .          .       .        .
-        follows                             re       re       re         re         re      re       re
-        watches                             re-t1    re-t1    re-t1      re-t1      re-t1   re-t1    re-t1
-        succeeded,failed,unknown,cancelled  .        .        .          .          .       .        .
-        detached                            .        .        .          .          .       .        .
+        state                              queued   sending  submitted  succeeded  failed  unknown  cancelled
+        entering,asked,returning,leaving   .        .        .          .          .       .        .
+        fresh,again,stale                  .        .        rejoin     .          .       .        .
+        sent,hooked,given-up,rejoining     .        .        .          .          .       .        .
+        awaiting                           unknown  .        rejoin-a   had-w      bad-w   .        .
+        submitted                          .        .        .          had-w      bad-w   .        .
+        overtaken,asks,asks-t1,succeeded   .        .        .          .          .       .        .
+        follows                            re       re       re         re         re      re       re
+        watches                            re-t1    re-t1    re-t1      re-t1      re-t1   re-t1    re-t1
+        failed,unknown,cancelled,detached  .        .        .          .          .       .        .
         """,
     ),
     "The journal says that this session, or another one, has it": (
         ["heard-{}-mine", "heard-{}-other"],
         """
-        state                               queued   sending  submitted  succeeded  failed  unknown  cancelled
-        entering,asked,returning,leaving    .        .        .          .          .       .        .
-        fresh,again,stale                   .        .        rejoin     .          .       .        .
-        sent,hooked,given-up,rejoining      .        .        .          .          .       .        .
-        awaiting                            unknown  .        rejoin-a   had-w      bad-w   .        .
-        submitted                           .        .        .          had-w      bad-w   .        .
-        overtaken,let-go,asks,asks-t1       .        .        .          .          .       .        .
-        follows                             .        .        follow     .          .       .        .
-        watches                             .        .        known      .          .       .        .
-        succeeded,failed,unknown,cancelled  .        .        .          .          .       .        .
-        detached                            .        .        .          .          .       .        .
+        state                              queued   sending  submitted  succeeded  failed  unknown  cancelled
+        entering,asked,returning,leaving   .        .        .          .          .       .        .
+        fresh,again,stale                  .        .        rejoin     .          .       .        .
+        sent,hooked,given-up,rejoining     .        .        .          .          .       .        .
+        awaiting                           unknown  .        rejoin-a   had-w      bad-w   .        .
+        submitted                          .        .        .          had-w      bad-w   .        .
+        overtaken,asks,asks-t1,succeeded   .        .        .          .          .       .        .
+        follows                            .        .        follow     .          .       .        .
+        watches                            .        .        known      .          .       .        .
+        failed,unknown,cancelled,detached  .        .        .          .          .       .        .
         """,
     ),
 }
