@@ -124,8 +124,6 @@ class Work:
     attempt: int = attrs.field(default=0)
     """Number of its latest attempt."""
     task_id: str | None = attrs.field(default=None)
-    credits: int = attrs.field(default=0)
-    error: MusicError | None = attrs.field(default=None)
     in_flight: bool = attrs.field(default=False)
     """Whether its submit or call is being sent."""
     waiters: Sequence[tuple[Moment, asyncio.Future[None]]] = attrs.field(default=())
@@ -140,6 +138,8 @@ class Work:
     raw: Later[Any] = Later(None)
     streaming_url: Later[str | None] = Later(None)
     result: Later[Any] = Later(None)
+    error: Later[MusicError | None] = Later(None)
+    credits: Later[int] = Later(0)
     answer: Later[str | None] = Later(None)
     """The answer of an earlier run, until somebody asks for it."""
     attempting: Later[bool] = Later(default=False)

@@ -5,6 +5,7 @@ import json
 import attrs
 import pytest
 
+from aimusic_async import sonic
 from aimusic_async.api.wire import find_task_id
 from aimusic_async.errors import ApiError, AuthenticationError, JobCancelled, JobTimeout, MusicError, TransportError
 from aimusic_async.events import JobState
@@ -16,6 +17,7 @@ from aimusic_async.journal.memory import MemoryJournal
 from aimusic_async.journal.record import storable
 
 from .lives import (
+    ACCOUNT,
     ENDED,
     EVENTS,
     FAILED,
@@ -430,3 +432,13 @@ def test_a_refusal_gives_the_credits_back_and_a_task_keeps_them():
     life = life_in("submitted")
     life.happen(EVENTS["failed"](life))
     assert (life.budget.committed, life.work.credits) == (0, 0)
+
+
+def test_what_is_asked_again_until_it_is_ready_keeps_its_credits_in_the_named_group_s_ledger():
+    """It was charged with the first answer: meanwhile no other job of the group may spend them."""
+    wav = sonic.GetWav(clip_id="5b0f7d1e-0000-4000-8000-000000000000")
+    kept = Journal("sent", request=wav, group="album", limit=1)
+    kept.happen(on.Answered(reply({"type": "not_ready"})))
+    assert kept.life.work.credits == 1
+    ledger = kept.journal._ledgers[ACCOUNT, "group:album"]
+    assert ledger.spent + ledger.at_risk == 1
