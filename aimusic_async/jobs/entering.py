@@ -68,7 +68,8 @@ def gone(work: Work) -> JournalError:
 def as_recorded(work: Work, record: JobRecord, now: float) -> list[Effect]:
     """Go on as the record says."""
     work.id, work.attempt, work.former = record.id, record.attempts, record.former_ids
-    work.begun, work.attempting, work.sent_here = None, False, False
+    work.begun, work.attempting = None, False
+    work.sent_here = work.sent_here and work.awaiting is not None
     effects: list[Effect] = [] if work.recorded else [Do.RECORDED]
     work.recorded = True
     work.order = attrs.evolve(work.order, resend=()) if work.order.resend else work.order

@@ -87,8 +87,12 @@ class JobRecord:
 
     @property
     def at_risk(self) -> int:
-        """Credits that may have been charged beside `credits`: its POST is in flight, or its outcome unknown."""
-        return self.cost if self.state in (JobState.SENDING, JobState.UNKNOWN) else 0
+        """Credits that may have been charged beside `credits`: its POST is in flight, or its outcome unknown.
+
+        What has to be asked again until it is ready is charged with the first answer, and waits for the next.
+        """
+        asked = self.repeatable and self.state is JobState.QUEUED and self.attempts > 0
+        return self.cost if asked or self.state in (JobState.SENDING, JobState.UNKNOWN) else 0
 
     @property
     def committed(self) -> int:

@@ -64,7 +64,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """
         INSERT INTO ledgers
         SELECT account, 'group:' || "group", NULL, sum(credits),
-            sum(CASE WHEN state IN ('sending', 'unknown') THEN cost ELSE 0 END)
+            sum(CASE WHEN state IN ('sending', 'unknown') OR (repeatable AND state = 'queued' AND attempts > 0)
+                THEN cost ELSE 0 END)
         FROM records WHERE "group" <> '' GROUP BY account, "group"
         """,
         # A process of the first version that was asleep cannot read this any more, and so sends nothing.

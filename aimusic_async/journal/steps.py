@@ -148,7 +148,7 @@ class Begin:
         if record.attempts != self.attempt - 1:
             return record
         for scope, limit in self.limits.items():
-            left = moment.ledger(scope).left(limit)
+            left = moment.ledger(scope).left(limit + record.at_risk)
             if record.cost > left:
                 why = refusal(record.cost, left, limit)
                 return attrs.evolve(record, state=JobState.CANCELLED, owner=None, error=why, updated=moment.now)

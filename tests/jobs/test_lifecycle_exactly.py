@@ -379,3 +379,21 @@ def test_an_attempt_that_has_ended_before_it_left_is_taken_back_once_and_counts_
 def test_an_attempt_that_is_over_counts_no_more(event):
     life = after("sent", event)
     assert (life.work.begun, life.work.attempting, life.work.in_flight) == (None, False, False)
+
+
+@pytest.mark.parametrize("owner", ["mine", "other"])
+def test_a_job_of_unknown_outcome_whose_task_others_know_is_known_again(owner):
+    life = life_in("rejoining")
+    life.happen(life.enters(life.record("submitted", owner)))
+    assert (life.work.awaiting, life.work.task_id) == (None, "t1")
+    life.happen(EVENTS["cancel"](life))
+    assert life.work.state is JobState.DETACHED
+
+
+def test_a_job_that_waits_again_after_others_lost_its_task_has_no_task():
+    life = life_in("asks-t1")
+    assert life.work.task_id == "t1"
+    life.happen(EVENTS["entered-queued-mine"](life))
+    assert (life.work.task_id, life.work.state) == (None, JobState.QUEUED)
+    life.happen(EVENTS["cancel"](life))
+    assert life.work.state is JobState.CANCELLED
