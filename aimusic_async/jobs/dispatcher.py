@@ -336,7 +336,7 @@ class Dispatcher:
             self.happen(work, on.Submitted(record))
             return
         conflict = None not in (work.request, other.request) and work.request != other.request
-        self.happen(work, on.Taken(other.new_record().request if conflict else None))
+        self.happen(work, on.Taken(other.new_record().request if conflict else None, other.recorded))
 
     def _stored(self, work: Work, step: Step, outcome: Outcome) -> None:
         self._spending.answered(work)

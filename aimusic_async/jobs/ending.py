@@ -65,13 +65,13 @@ def not_begun(work: Work, why: str) -> list[Effect]:
     """Take back an attempt that may have been written down, and surely does not leave."""
     if work.id is None or not work.attempting:
         return []
-    work.begun, work.attempting = None, False
+    work.begun = work.attempting = False
     return [Put(steps.NotBegun(work.id, work.rules.owner, work.attempt, storable(why)))]
 
 
 def refused(work: Work, why: object, *, final: bool = False) -> list[Effect]:
     """Write down that the attempt surely was not taken, or may be repeated."""
-    work.begun = None
+    work.begun = False
     if work.id is None or not work.attempting:
         return []
     work.attempting = False

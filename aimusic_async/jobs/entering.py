@@ -68,7 +68,7 @@ def gone(work: Work) -> JournalError:
 def as_recorded(work: Work, record: JobRecord, now: float) -> list[Effect]:
     """Go on as the record says."""
     work.id, work.attempt, work.former = record.id, record.attempts, record.former_ids
-    work.begun, work.attempting = None, False
+    work.begun = work.attempting = False
     work.sent_here = work.sent_here and work.awaiting is not None
     effects: list[Effect] = [] if work.recorded else [Do.RECORDED]
     work.recorded = True
@@ -81,7 +81,7 @@ def as_recorded(work: Work, record: JobRecord, now: float) -> list[Effect]:
         if work.request is None:
             unknown = JournalError(f"{work.key}: its task is unknown by now; submit its request again", passing=False)
             return [*effects, *give_up(work, unknown)]
-        work.task_id = None
+        work.task_id, work.credits = None, record.credits
         return [*effects, *moved(work, JobState.QUEUED), Queue()]
     if record.state in _REMEMBERED:
         return [*effects, *_restore(work, record)]

@@ -73,9 +73,9 @@ class Exchange:
         started, poll = self._clock.now(), purpose is Purpose.POLL
 
         def on_sent() -> None:
+            departed()
             grant.token.spent()
             grant.left.set()
-            departed()
             self._events.emit(RequestSent(purpose, work.job))
 
         try:

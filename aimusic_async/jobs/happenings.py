@@ -50,6 +50,8 @@ class Taken:
     """Another job of the same key is at work in this session; `conflict`: for something else."""
 
     conflict: str | None = None
+    recorded: bool = False
+    """Whether the journal has that one."""
 
 
 @attrs.frozen

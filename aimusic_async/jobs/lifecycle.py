@@ -44,8 +44,6 @@ _REPEAT_INTERVAL = 6.0
 """Seconds between the first two requests of an operation that has to be asked again until it is ready."""
 _READY_WITHIN = 600.0
 """Seconds after which it is given up: such things take a minute."""
-_FRESH = 60.0
-"""Seconds for which a beginning counts: long before others may declare its outcome unknown."""
 _OF_THE_ACCOUNT = (AuthenticationError, InsufficientCredits, SubscriptionRequired, RateLimited, ServerError)
 
 
@@ -63,7 +61,10 @@ def _taken(work: Work, event: on.Taken) -> list[Effect]:
     if event.conflict is not None:
         return conflict(work, steps.Enter(work.new_record()), event.conflict)
     work.where, work.order = Where.ELSEWHERE, attrs.evolve(work.order, resend=())  # the other is sent again
-    return []
+    if not event.recorded or work.recorded:
+        return []
+    work.recorded = True
+    return [Do.RECORDED]
 
 
 def _stored(work: Work, event: on.Stored, now: float) -> list[Effect]:
@@ -105,11 +106,11 @@ def _granted(work: Work, now: float) -> list[Effect]:
             return end(work, JobState.FAILED, over, *let_go(work, over, cancelled=True))
     work.sent_here, work.departed = True, False
     effects = moved(work, JobState.SENDING)
-    if work.id is None or (work.begun is not None and now - work.begun <= _FRESH):
+    if work.id is None or work.may_leave(now):
         work.in_flight = True
         return [*effects, Do.SEND]
     effects += not_begun(work, "waited too long for its turn")
-    work.attempt, work.attempting = work.attempt + 1, True
+    work.attempt, work.attempting, work.asked_at = work.attempt + 1, True, now
     return [*effects, Put(steps.Begin(work.id, work.rules.owner, work.attempt, work.limits))]
 
 
@@ -121,7 +122,11 @@ def _begun(work: Work, step: steps.Begin, outcome: Outcome, now: float) -> list[
         not_sent = JournalError(f"{work.key} was not sent: {outcome.error}", passing=False)
         return end(work, JobState.FAILED, not_sent, *let_go(work, not_sent))
     if step.begun(record):
-        work.begun, work.in_flight = now, True
+        work.begun = True
+        if not work.may_leave(now):
+            late = not_begun(work, "the journal took too long")
+            return [*late, *moved(work, JobState.QUEUED), Queue(0.0)]
+        work.in_flight = True
         return [Do.SEND]
     if record is None:
         return end(work, JobState.FAILED, gone(work))
@@ -155,7 +160,7 @@ def _accepted(work: Work, task_id: str, now: float, *, attempt: int | None) -> l
     """The service has it."""
     work.task_id = task_id = storable(task_id)
     work.credits, work.tries, work.trouble = work.cost, 0, None
-    work.begun, work.attempting, work.awaiting = None, False, None
+    work.begun, work.attempting, work.awaiting = False, False, None
     effects: list[Effect] = [Do.WENT_WELL, Credited(work.cost)]
     if work.id is not None:
         effects.append(Put(steps.Accepted(work.id, task_id, work.rules.owner, attempt)))
@@ -198,7 +203,7 @@ def _failed(work: Work, error: MusicError) -> list[Effect]:
     assert request is not None
     work.in_flight = False
     if work.state is JobState.SUBMITTED:  # a webhook was faster
-        return []
+        return [Report(error)] if isinstance(error, RateLimited) else []
     free = request.endpoint.method != "POST" or request.answer is Answer.REPEAT
     verdict, effects = _judge(work, error, Repeat.FREE if free else Repeat.NEVER)
     match verdict:
@@ -236,7 +241,7 @@ def _outcome_unknown(work: Work, error: MusicError) -> list[Effect]:
     unknown = SubmissionUnknown(work.job, str(error))
     unknown.__cause__ = error
     step = None
-    work.begun, work.attempting = None, False
+    work.begun = work.attempting = False
     if work.id is not None:
         step = steps.OutcomeUnknown(work.id, work.rules.owner, work.attempt, storable(unknown.reason))
     if not work.hooked or work.ending is not None:
@@ -278,10 +283,8 @@ def _also(work: Work, task_id: str) -> list[Effect]:
         return []
     work.former |= {task_id}
     put = [Put(steps.Accepted(work.id, task_id))] if work.id is not None else []
-    return [
-        *put,
-        Say(f"{work.key} is task {work.task_id}, and the service has another attempt of it as task {task_id}"),
-    ]
+    is_task = f"{work.key} is task {work.task_id}, and the" if work.task_id else f"{work.key} has ended, and the"
+    return [*put, Say(f"{is_task} service has another attempt of it as task {task_id}")]
 
 
 def _progress(work: Work, progress: Progress[object], now: float, *, just_now: bool = False) -> list[Effect]:

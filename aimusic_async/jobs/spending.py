@@ -13,7 +13,7 @@ import attrs
 
 from ..api.models import canonical
 from ..clock import Clock
-from ..errors import MusicError
+from ..errors import MusicError, NotSent
 from ..events import logger
 from ..limiting.bucket import RateLimiter, Token
 from ..scheduling.durations import TaskKind
@@ -224,7 +224,7 @@ class Spending:
         if self._inbox is not None:
             work.hooked = self._inbox.expect(work)
             more = dict(self._inbox.fields(work))
-        departed = partial(advance, work, Sign.DEPARTED, 0.0)
+        departed = partial(self._depart, work)
         try:
             self._host.happen(work, await self._exchange.send(work, more, grant, departed))
         except Exception as error:  # noqa: BLE001 - a mistake of ours must not take the other jobs along
@@ -234,6 +234,12 @@ class Spending:
             if not self.posts:
                 self._host.quiet()
             self._over(grant)
+
+    def _depart(self, work: Work) -> None:
+        """Note that its request leaves; raise `NotSent` when that would be too late."""
+        if not work.may_leave(self._clock.now()):
+            raise NotSent("it was about to leave too late: others may have declared its outcome unknown")
+        advance(work, Sign.DEPARTED, 0.0)
 
     async def _poll(self, work: Work, grant: Grant) -> None:
         try:

@@ -21,6 +21,10 @@ from ..journal.record import OPEN, JobRecord, as_text, group_scope, record_id
 
 T = TypeVar("T")
 
+_FRESH = 60.0
+"""Real seconds for which the beginning of an attempt counts: with the longest POST, less than the lease of its owner.
+Counted from the question: a process may sleep before it reads the answer."""
+
 
 @attrs.frozen
 class Rules:
@@ -30,8 +34,6 @@ class Rules:
     """The session's name in the journal."""
     account: str = ""
     journalled: bool = False
-    hooked: bool = False
-    """Whether the service reports to a webhook of this session."""
     stuck_after: float = 3600.0
     """Seconds after which a task that still runs is given up."""
     speed: float = 1.0
@@ -144,8 +146,10 @@ class Work:
     """The answer of an earlier run, until somebody asks for it."""
     attempting: Later[bool] = Later(default=False)
     """Whether the journal may have it that this attempt is about to leave, or has left."""
-    begun: Later[float | None] = Later(None)
-    """Since when the journal surely has it: only then may the attempt leave."""
+    asked_at: Later[float] = Later(0.0)
+    """When the journal was asked to begin this attempt."""
+    begun: Later[bool] = Later(default=False)
+    """Whether the journal surely has it: only then may the attempt leave."""
     former: Later[frozenset[str]] = Later(frozenset())
     """Tasks of other attempts."""
     departed: Later[bool] = Later(default=False)
@@ -217,6 +221,10 @@ class Work:
     def done(self) -> bool:
         """Whether it has ended."""
         return self.state not in OPEN
+
+    def may_leave(self, now: float) -> bool:
+        """Whether its attempt may leave now: once it has begun, and not so late that others declare it unknown."""
+        return self.id is None or (self.begun and now - self.asked_at <= _FRESH * self.rules.speed)
 
     @property
     def identity(self) -> tuple[str, str]:

@@ -331,8 +331,9 @@ class Tables:
         ledgers = self.ledgers(old)
         self._db.execute("UPDATE OR IGNORE records SET account = ? WHERE account = ?", (new, old))
         rows = self._db.execute(
-            'SELECT "group", sum(credits), sum(CASE WHEN state IN (?, ?) OR (repeatable AND state = ? AND attempts > 0) '
-            'THEN cost ELSE 0 END) FROM records WHERE account = ? GROUP BY "group"',
+            'SELECT "group", sum(credits), sum(CASE WHEN state IN (?, ?) OR '
+            "(repeatable AND state = ? AND attempts > 0) THEN cost ELSE 0 END) "
+            'FROM records WHERE account = ? GROUP BY "group"',
             (JobState.SENDING, JobState.UNKNOWN, JobState.QUEUED, old),
         ).fetchall()
         there = {group_scope(group): (spent, at_risk) for group, spent, at_risk in rows}

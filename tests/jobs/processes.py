@@ -136,7 +136,7 @@ class World:
     def send(self, process, work):
         assert not [post for post in process.posts if post.work is work], "it is being sent already"
         record = self.journal._records[work.id]
-        assert work.begun is not None
+        assert work.begun
         assert record.attempts >= work.attempt, "nothing was written down of this attempt"
         assert process.budget.committed <= process.budget.limit
         if work in process.grants:

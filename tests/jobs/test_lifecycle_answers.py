@@ -15,6 +15,7 @@ from aimusic_async.errors import (
 from aimusic_async.events import JobChanged, JobState
 from aimusic_async.jobs import happenings as on
 from aimusic_async.jobs.happenings import Do, Put, Queue, Sign
+from aimusic_async.jobs.lifecycle import advance
 from aimusic_async.jobs.work import Where
 from aimusic_async.journal import steps
 
@@ -252,3 +253,14 @@ async def test_a_task_that_a_webhook_reported_in_time_has_all_the_time_that_it_n
         dispatcher.happen(work, on.Delivered(delivery("t1")))
         await asyncio.sleep(900)
         assert job.state is JobState.SUBMITTED, job.exception()
+
+
+def test_an_attempt_whose_beginning_is_read_too_late_does_not_leave():
+    """The process slept between the question and the answer: others may have declared the outcome unknown."""
+    life = life_in("asked")
+    late = life.begins(life.record("sending", attempts=1))
+    effects = advance(life.work, late, life.now + 61.0)
+    assert [type(step) for step in (effect.step for effect in effects if isinstance(effect, Put))] == [steps.NotBegun]
+    assert Do.SEND not in effects
+    assert (life.work.state, effects[-1]) == (JobState.QUEUED, Queue(0.0))
+    assert (life.work.begun, life.work.in_flight) == (False, False)

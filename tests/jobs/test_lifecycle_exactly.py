@@ -280,7 +280,7 @@ def test_a_task_that_is_adopted_is_as_old_as_the_journal_says(accepted_at, updat
 def test_what_the_journal_knows_of_attempts_is_known_here(state, attempts):
     life = after("entering")
     life.happen(life.enters(life.record(state, attempts=attempts, former=" t8 t9")))
-    assert (life.work.attempt, life.work.former, life.work.begun) == (attempts, {"t8", "t9"}, None)
+    assert (life.work.attempt, life.work.former, life.work.begun) == (attempts, {"t8", "t9"}, False)
     assert life.work.recorded
     if state == "queued":
         (_, put) = life.happen(Sign.GRANTED)
@@ -367,18 +367,18 @@ def test_a_follower_knows_the_task_that_the_journal_knows(owner):
 
 def test_an_attempt_that_has_ended_before_it_left_is_taken_back_once_and_counts_no_more():
     life = after("stale", "a-minute-later")
-    assert (life.work.begun, life.work.attempting, life.work.attempt) == (None, True, 2)
+    assert (life.work.begun, life.work.attempting, life.work.attempt) == (False, True, 2)
     life = after("stale", "streaming")
-    assert (life.work.begun, life.work.attempting) == (None, False)
+    assert (life.work.begun, life.work.attempting) == (False, False)
     life = after("stale", "cancel")
-    assert (life.work.begun, life.work.attempting) == (None, False)
+    assert (life.work.begun, life.work.attempting) == (False, False)
     assert len([step for step in life.puts if isinstance(step, steps.NotBegun)]) == 1
 
 
 @pytest.mark.parametrize("event", ["429", "400", "not-sent", "lost", "ok"])
 def test_an_attempt_that_is_over_counts_no_more(event):
     life = after("sent", event)
-    assert (life.work.begun, life.work.attempting, life.work.in_flight) == (None, False, False)
+    assert (life.work.begun, life.work.attempting, life.work.in_flight) == (False, False, False)
 
 
 @pytest.mark.parametrize("owner", ["mine", "other"])
