@@ -23,7 +23,7 @@ class JobState(StrEnum):
     QUEUED = "queued"
     """It waits for a token; nothing is paid yet."""
     SENDING = "sending"
-    """Its POST is under way."""
+    """Its POST is under way, or about to be: a journal may still be asked whether it may leave."""
     SUBMITTED = "submitted"
     """The service has it, under a task id."""
     SUCCEEDED = "succeeded"

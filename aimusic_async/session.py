@@ -341,7 +341,8 @@ class MusicSession:
 
         `name`: under which the journal knows it, so that the next run goes on where this one stopped. `timeout`:
         seconds from entering it; what has not ended then ends as `JobTimeout`. `budget`: credits that its jobs may
-        cost together; with a name, those of earlier runs included.
+        cost together, checked as each is about to be sent: then what exceeds it ends with `BudgetExceeded`. With a name
+        and a journal, it holds for earlier runs and for other processes, too.
         """
         if timeout is not None:
             check_positive("timeout", timeout)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import Enum
 from typing import Protocol, TypeAlias
 
@@ -194,4 +193,3 @@ class Say:
 
 
 Effect: TypeAlias = Do | Put | Queue | Watch | PollAt | Credited | Report | Say
-Effects: TypeAlias = Sequence[Effect]

@@ -177,10 +177,6 @@ class Schedule(Generic[J]):
             entry.due = not_before
             self._rest(job, entry)
 
-    def poll_now(self, job: J, now: float) -> None:
-        """Let a task be polled from now on."""
-        self.not_polled(job, not_before=now)
-
     def finished(self, job: J, now: float, *, just_now: bool = False) -> None:
         """Note that a task has finished since the last poll, or `just_now`, and forget it."""
         if entry := self._watched.pop(job, None):
