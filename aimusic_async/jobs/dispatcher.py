@@ -15,6 +15,7 @@ from ..clock import Clock
 from ..errors import (
     JobCancelled,
     JobTimeout,
+    JournalError,
     MusicError,
 )
 from ..events import Event, Events, JobChanged, JobState, JobStreaming, logger
@@ -29,7 +30,7 @@ from . import happenings as on
 from .exchange import Exchange
 from .happenings import Do, Effect
 from .holds import Holds
-from .inbox import Inbox, steps_of
+from .inbox import Inbox, log_other, steps_of
 from .job import Job
 from .lifecycle import advance
 from .link import JournalLink
@@ -41,6 +42,8 @@ _WEBHOOK_WITHIN = 600.0
 """Seconds for which a webhook is awaited when the answer to the POST was lost."""
 _STORED_WITHIN = 5.0
 """Seconds that the door of a webhook waits for the journal."""
+_WRITTEN_WITHIN = 20.0
+"""Seconds that a question to the journal waits for what is being stored: longer than one that waits for a lock."""
 _AT_ONCE = 500
 
 
@@ -143,7 +146,7 @@ class Dispatcher:
             return True
         else:
             for step in steps_of(delivery, job_id):
-                self._link.queue.append(step, partial(_log_other, delivery.task_id))
+                self._link.queue.append(step, partial(log_other, delivery.task_id))
         if self._link is None or record_id is None:
             return True
         with anyio.move_on_after(_STORED_WITHIN):
@@ -152,9 +155,12 @@ class Dispatcher:
         return False
 
     async def written(self) -> None:
-        """Wait until the journal knows everything that happened so far."""
+        """Wait until the journal knows all that happened so far; raises `JournalError` when it does not answer."""
         if self._link is not None:
-            await self._link.queue.stored()
+            with anyio.move_on_after(_WRITTEN_WITHIN) as limit:
+                await self._link.queue.stored()
+            if limit.cancelled_caught:
+                raise JournalError("the journal does not answer, so not all that happened is in it; try again later")
 
     def known(self) -> set[str]:
         """Return the ids of the journal's records of the jobs of this session that have not ended."""
@@ -384,14 +390,6 @@ class Dispatcher:
         self._closing = self._spending.stopped = True
         for work in tuple(self._works.values()):
             self.happen(work, on.Broke(error_for(work)))
-
-
-def _log_other(task_id: str, outcome: Outcome) -> None:
-    record = outcome.record
-    if record is not None and outcome.changed and record.task_id != task_id:
-        logger.warning(
-            "%s is task %s; a webhook reports task %s of another attempt", record.key, record.task_id, task_id
-        )
 
 
 def _broken(work: Work, error: Exception) -> MusicError:

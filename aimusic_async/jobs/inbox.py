@@ -10,6 +10,8 @@ from typing import Any
 from ..api.results import FAILED, SUCCEEDED
 from ..api.wire import SongEvent, read_failure
 from ..callbacks import WebhookConfig
+from ..events import logger
+from ..journal.protocol import Outcome
 from ..journal.record import storable
 from ..journal.steps import Accepted, Finished, Step
 from .happenings import Delivery
@@ -82,6 +84,15 @@ def steps_of(delivery: Delivery, job_id: str) -> Iterator[Step]:
     elif delivery.event == SongEvent.FAILED:
         failure = read_failure(body)
         yield Finished(job_id, answer, storable(failure.reason), failure.refunded, task_id)
+
+
+def log_other(task_id: str, outcome: Outcome) -> None:
+    """Say that a webhook reports another attempt's task."""
+    record = outcome.record
+    if record is not None and outcome.changed and record.task_id != task_id:
+        logger.warning(
+            "%s is task %s; a webhook reports task %s of another attempt", record.key, record.task_id, task_id
+        )
 
 
 def _all_ended(body: Mapping[str, Any]) -> bool:
