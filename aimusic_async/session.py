@@ -31,7 +31,7 @@ from .jobs.work import Order, Work
 from .journal.account import AccountJournal
 from .journal.budget import Budget
 from .journal.protocol import JobJournal
-from .journal.record import OPEN, account_id, key_hash, storable
+from .journal.record import OPEN, account_id, storable
 from .limiting.bucket import STANDARD_RATE, RateLimiter, TokenBucket
 from .settings import Settings, check_positive, is_loopback, scheme_and_host
 from .transport.http import HttpTransport
@@ -183,12 +183,11 @@ class MusicSession:
         if not isinstance(self._given_journal, str | os.PathLike):
             self._journal = self._given_journal
             return None
-        from .journal.account import open_file  # noqa: PLC0415 - who needs no journal loads no SQLite
+        from .journal.sqlite import SqliteJournal  # noqa: PLC0415 - who needs no journal loads no SQLite
         from .limiting.shared import SharedTokenBucket  # noqa: PLC0415 - as above
 
         path = os.fspath(self._given_journal)
-        hashed = key_hash(self._settings.api_key)
-        self._journal = await stack.enter_async_context(open_file(path, self._account, hashed))
+        self._journal = await stack.enter_async_context(SqliteJournal(path))
         if self._limiter is not None:
             return None
         rate = STANDARD_RATE * self._settings.speed

@@ -53,6 +53,9 @@ class JournalLink:
                 f"the journal {type(self.journal).__name__} was not written for version {VERSION} of JobJournal; "
                 "the changelog says what such a journal must do"
             )
+        if hasattr(type(self.journal), "migrate_accounts"):  # earlier versions kept jobs by the key
+            for warning in await self.journal.migrate_accounts(self.account, self._key):  # type: ignore[attr-defined]
+                logger.warning("%s", warning)
         await self._check_key()
         await self.journal.beat(self.owner, self.account)
         self._heard = await self.journal.latest()

@@ -412,3 +412,19 @@ async def test_recorded_raises_what_kept_the_job_out_of_the_journal(fake, song):
         with pytest.raises(JournalError, match="it is damaged"):
             await music.submit(song(), key="one").recorded()
     assert fake.asked == []
+
+
+async def test_a_journal_of_an_earlier_version_goes_on_whoever_opened_its_file(fake, song, tmp_path):
+    from aimusic_async.journal.record import key_hash
+
+    fake.script("/sonic/create", {"task_id": "t1"})
+    fake.script("/sonic/task/t1", finished())
+    path = tmp_path / "jobs.db"
+    async with quick(fake.url, journal=path) as music:
+        await music.submit(song(), key="one")
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE records SET account = ?", (key_hash(KEY),))
+    db.close()
+    async with SqliteJournal(path) as journal, quick(fake.url, journal=journal) as music:
+        assert (await music.submit(song(), key="one")).task_id == "t1"
+    assert len(fake.times("/sonic/create")) == 1
