@@ -37,7 +37,9 @@ OWN_TESTS = {
     "jobs/lifecycle.py": _LIFECYCLE,
     "jobs/entering.py": _LIFECYCLE,
     "jobs/ending.py": _LIFECYCLE,
-    "journal/steps.py": "tests/journal/test_steps_exactly.py tests/journal/test_steps.py tests/journal/test_journal_laws.py tests/journal/test_journal.py",
+    "journal/steps.py": " ".join(
+        f"tests/journal/test_{name}.py" for name in ("steps_exactly", "steps", "journal_laws", "journal")
+    ),
     "journal/budget.py": "tests/journal/test_budget.py tests/journal/test_steps_exactly.py",
     "scheduling/retry.py": "tests/scheduling/test_retry.py",
     "webhooks/signature.py": "tests/webhooks/test_signature.py",
