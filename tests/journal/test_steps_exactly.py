@@ -216,3 +216,11 @@ def test_a_change_has_a_number_and_moves_the_ledger_of_its_group():
     assert entered.ledgers == {"group:album": Ledger(50)}
     assert (entered.record.created, entered.record.updated) == (5.0, 5.0)
     assert apply(Begin("r", "mine", 1), record(group=""), moment(), sequence=1).ledgers == {}
+
+
+@pytest.mark.parametrize("operation", ["sonic.cover_music", "sonic.zither"])
+def test_a_key_of_another_operation_contradicts_whichever_comes_first(operation):
+    enter = Enter(record(operation=operation))
+    assert enter.contradicts(record())
+    assert enter.after(record(owner=None), moment()) == record(owner=None)
+    assert not enter.contradicts(record(operation=operation, request=None))
