@@ -138,7 +138,8 @@ class Do(Enum):
     WENT_WELL = "the service answers"
     END = "wake every waiter, forget it"
 
-    __hash__ = object.__hash__  # each effect is looked up by it: `Enum`'s own is written in Python
+    def __hash__(self) -> int:
+        return id(self)
 
 
 @attrs.frozen

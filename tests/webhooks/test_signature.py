@@ -556,3 +556,46 @@ heavy = {"aiohttp", "asyncio", "cattrs", "aimusic_async.session"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+# --- to the letter ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        (NOW - 301, "it was signed 301 s ago; 300 s are allowed"),
+        (NOW - 9000, "it was signed 9000 s ago; 300 s are allowed"),
+        (NOW + 301, "it was signed 301 s in the future; 300 s are allowed"),
+    ],
+)
+def test_a_stale_delivery_says_how_stale_it_is(at, words):
+    with pytest.raises(StaleTimestamp) as caught:
+        parse(signed(at=int(at)), BODY, SECRET, now=NOW)
+    assert str(caught.value) == words
+
+
+@pytest.mark.parametrize("at", [NOW - 300, NOW + 300])
+def test_five_minutes_are_allowed_and_not_a_second_more(at):
+    assert parse(signed(at=int(at)), BODY, SECRET, now=NOW).task_id == "t-1"
+
+
+@pytest.mark.parametrize(
+    ("stamp", "words"),
+    [
+        (None, "there is no X-Webhook-Timestamp header"),
+        ("", "there is no X-Webhook-Timestamp header"),
+        ("١٢٣", "the X-Webhook-Timestamp header is no number"),
+    ],
+)
+def test_a_missing_time_and_one_that_is_none_are_told_apart(stamp, words):
+    with pytest.raises(InvalidSignature) as caught:
+        parse(signed(X_Webhook_Timestamp=stamp), BODY, SECRET, now=NOW)
+    assert str(caught.value) == words
+
+
+@pytest.mark.parametrize("other", ["a", "z"])
+def test_a_header_that_comes_twice_is_refused_whichever_value_is_greater(other):
+    headers = [*signed(X_Webhook_Id="m").items(), ("x-webhook-id", other)]
+    with pytest.raises(InvalidSignature, match="the x-webhook-id header comes twice"):
+        parse(headers, BODY, SECRET, now=NOW)
