@@ -583,9 +583,9 @@ def test_five_minutes_are_allowed_and_not_a_second_more(at):
 @pytest.mark.parametrize(
     ("stamp", "words"),
     [
-        (None, "there is no X-Webhook-Timestamp header"),
-        ("", "there is no X-Webhook-Timestamp header"),
-        ("١٢٣", "the X-Webhook-Timestamp header is no number"),
+        (None, "there is no x-webhook-timestamp header"),
+        ("", "there is no x-webhook-timestamp header"),
+        ("١٢٣", "the x-webhook-timestamp header is no number"),
     ],
 )
 def test_a_missing_time_and_one_that_is_none_are_told_apart(stamp, words):
