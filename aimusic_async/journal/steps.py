@@ -76,7 +76,7 @@ class Enter:
     def after(self, record: JobRecord | None, moment: Moment) -> JobRecord | None:
         """See `Step.after`."""
         if record is None:
-            return attrs.evolve(self.record, created=moment.now, updated=moment.now)
+            return self.record.but(created=moment.now, updated=moment.now)
         if self.contradicts(record) or self._lives(record, moment):
             return record
         # Who enters a job works on it no more, or not yet: a session enters each only once at a time.
@@ -84,13 +84,13 @@ class Enter:
         if record.state is JobState.SENDING:
             # Nearly always it was charged: what may be paid for is never sent again by itself.
             state = JobState.QUEUED if record.repeatable else JobState.UNKNOWN
-            record = attrs.evolve(record, state=state, owner=None, error=_DIED, updated=moment.now)
+            record = record.but(state=state, owner=None, error=_DIED, updated=moment.now)
         if record.state in self.resend and record.state in (JobState.UNKNOWN, JobState.FAILED):
-            return attrs.evolve(_as_new(record), **mine)
+            return _as_new(record).but(**mine)
         if record.state is JobState.CANCELLED:
-            return attrs.evolve(record, state=JobState.QUEUED, **mine)
+            return record.but(state=JobState.QUEUED, **mine)
         if record.state in OPEN and record.owner != self.record.owner:
-            return attrs.evolve(record, **mine)
+            return record.but(**mine)
         return record
 
     def _lives(self, record: JobRecord, moment: Moment) -> bool:
@@ -110,8 +110,7 @@ class Enter:
 def _as_new(record: JobRecord) -> JobRecord:
     """Return a record that somebody decided to send again."""
     unknown = record.state is JobState.UNKNOWN
-    return attrs.evolve(
-        record,
+    return record.but(
         state=JobState.QUEUED,
         task_id=None,
         former=_with(record.former, record.task_id),
@@ -151,9 +150,8 @@ class Begin:
             left = moment.ledger(scope).left(limit + record.at_risk)
             if record.cost > left:
                 why = refusal(record.cost, left, limit)
-                return attrs.evolve(record, state=JobState.CANCELLED, owner=None, error=why, updated=moment.now)
-        return attrs.evolve(
-            record,
+                return record.but(state=JobState.CANCELLED, owner=None, error=why, updated=moment.now)
+        return record.but(
             state=JobState.SENDING,
             attempts=self.attempt,
             sender=self.owner,
@@ -174,7 +172,7 @@ def _back(record: JobRecord | None, owner: str, attempt: int, error: str, now: f
     """Queue a record again whose latest attempt surely was not taken."""
     if record is None or record.state not in _SENT or not _is_attempt(record, owner, attempt):
         return record
-    return attrs.evolve(record, state=JobState.QUEUED, owner=owner, error=error, updated=now)
+    return record.but(state=JobState.QUEUED, owner=owner, error=error, updated=now)
 
 
 @attrs.frozen
@@ -209,7 +207,7 @@ class Refused:
         after = _back(record, self.owner, self.attempt, self.error, moment.now)
         if after is None or after is record or not self.final:
             return after
-        return attrs.evolve(after, state=JobState.CANCELLED, owner=None)
+        return after.but(state=JobState.CANCELLED, owner=None)
 
 
 @attrs.frozen
@@ -227,7 +225,7 @@ class OutcomeUnknown:
             return record
         if not _is_attempt(record, self.owner, self.attempt):
             return record
-        return attrs.evolve(record, state=JobState.UNKNOWN, owner=None, error=self.error, updated=moment.now)
+        return record.but(state=JobState.UNKNOWN, owner=None, error=self.error, updated=moment.now)
 
 
 @attrs.frozen
@@ -249,7 +247,7 @@ class Settled:
             return Accepted(self.id, self.task_id).after(record, moment)
         if record.state is JobState.UNKNOWN:
             error = "settled by hand: it was not taken"
-            return attrs.evolve(record, state=JobState.QUEUED, owner=None, error=error, updated=moment.now)
+            return record.but(state=JobState.QUEUED, owner=None, error=error, updated=moment.now)
         lives = record.owner is not None and moment.silence(record.owner) <= LEASE
         if record.state is JobState.SUBMITTED and self.task_id is None and not lives:
             gone = "settled by hand: the service does not know its task any more"
@@ -282,10 +280,9 @@ class Accepted:
             return record
         latest = self.owner is not None and _is_attempt(record, self.owner, self.attempt)
         if record.state in _FINAL or (record.task_id is not None and not latest):
-            return attrs.evolve(record, former=_with(record.former, self.task_id), updated=moment.now)
+            return record.but(former=_with(record.former, self.task_id), updated=moment.now)
         presumed = _is_presumed(record)
-        return attrs.evolve(
-            record,
+        return record.but(
             state=JobState.SUBMITTED,
             owner=record.owner or self.owner,
             task_id=self.task_id,
@@ -320,8 +317,7 @@ class Finished:
         paid = record.credits + record.cost * (record.task_id is None and not presumed)
         if self.error is not None and self.refunded is not False:
             paid -= record.cost  # a task that failed is refunded, whether the service says so or not
-        return attrs.evolve(
-            record,
+        return record.but(
             state=JobState.SUCCEEDED if self.error is None else JobState.FAILED,
             owner=None,
             task_id=record.task_id or self.task_id,
@@ -348,7 +344,7 @@ class Released:
         if record is None or record.owner != self.owner or record.state is JobState.SENDING:
             return record
         state = JobState.CANCELLED if self.cancelled and record.state is JobState.QUEUED else record.state
-        return attrs.evolve(record, state=state, owner=None, error=self.error or record.error, updated=moment.now)
+        return record.but(state=state, owner=None, error=self.error or record.error, updated=moment.now)
 
 
 @attrs.frozen
@@ -365,7 +361,7 @@ def apply(step: Step, record: JobRecord | None, moment: Moment, *, sequence: int
     if after is record:
         return None
     if after is not None:
-        after = after.numbered(sequence)
+        after = after.but(sequence=sequence)
     one = after or record
     limits = step.limits if isinstance(step, Begin | Enter) else {}
     ledgers = {}
