@@ -53,6 +53,9 @@ UNSEEN: dict[tuple[str, str], str] = {
         "return min(2.0 ** min(tries - 1, 9), _LONGEST_DELAY)",
     ): "2 ** 9 is longer than the longest",
     ("scheduling/retry.py", "return min(_FIRST_PAUSE * 2.0 ** min(refusals - 1, 9), _LONGEST_PAUSE)"): "as above",
+    ("jobs/entering.py", "waits = work.state <= JobState.QUEUED or work.awaiting is not None"): (
+        "no open state comes before it"
+    ),
     ("webhooks/signature.py", "@attrs.frozen(kw_only=False)"): "whoever makes one names the fields all the same",
     ("journal/steps.py", "if scope in limits and limits[scope] is not moved.limit:"): "writes what is there already",
     ("journal/steps.py", "if record.attempts is not self.attempt - 1:"): "small numbers are one object each",

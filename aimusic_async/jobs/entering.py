@@ -100,9 +100,8 @@ def _take_id(work: Work, record: JobRecord) -> list[Effect]:
     if record.task_id is None or record.state is not JobState.SUBMITTED:
         return []
     work.awaiting = None
-    new = work.task_id != record.task_id or work.state is not JobState.SUBMITTED
     work.task_id = record.task_id
-    return [*moved(work, JobState.SUBMITTED), Do.KNOWN] if new else [Do.KNOWN]
+    return [*moved(work, JobState.SUBMITTED), Do.KNOWN]
 
 
 def _restore(work: Work, record: JobRecord) -> list[Effect]:
