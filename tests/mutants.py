@@ -56,6 +56,15 @@ UNSEEN: dict[tuple[str, str], str] = {
     ("jobs/entering.py", "waits = work.state <= JobState.QUEUED or work.awaiting is not None"): (
         "no open state comes before it"
     ),
+    (
+        "jobs/ending.py",
+        "def let_go(work: Work, error: MusicError, /, cancelled: bool = False) -> list[steps.Step]:",
+    ): "how arguments may be given; everybody gives them so",
+    ("jobs/ending.py", "def refused(work: Work, why: object, /, final: bool = False) -> list[Effect]:"): "as above",
+    (
+        "jobs/ending.py",
+        "by_hand = state <= JobState.CANCELLED and isinstance(error, JobCancelled) and not work.released",
+    ): "it is one of two states, and no other comes before it",
     ("webhooks/signature.py", "@attrs.frozen(kw_only=False)"): "whoever makes one names the fields all the same",
     ("journal/steps.py", "if scope in limits and limits[scope] is not moved.limit:"): "writes what is there already",
     ("journal/steps.py", "if record.attempts is not self.attempt - 1:"): "small numbers are one object each",
