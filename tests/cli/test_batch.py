@@ -299,7 +299,8 @@ def test_killed_and_interrupted_it_goes_on_and_sends_nothing_twice(written):
         code, errors = broken_off(signal.SIGINT)
         assert code == 130
         assert "interrupted: 1 of 4 rows are done; run the same command again to go on" in errors
-        assert f"{4 - before} to be sent, {before - 1} running, 1 done" in errors
+        (planned,) = re.findall(rf"{4 - before} to be sent(?:, (\d) running)?, (\d) done", errors)
+        assert sum(int(number or 0) for number in planned) == before  # on a busy machine a song may be done by now
         result = run("batch", manifest, "--yes", *AUDIO)
         assert result.exit_code == 0, result.output
         assert Counter(taken.operation for taken in box.books.taken()) == {

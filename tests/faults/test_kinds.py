@@ -420,11 +420,11 @@ async def test_a_journal_of_an_earlier_version_goes_on_whoever_opened_its_file(f
     fake.script("/sonic/create", {"task_id": "t1"})
     fake.script("/sonic/task/t1", finished())
     path = tmp_path / "jobs.db"
-    async with quick(fake.url, journal=path) as music:
+    async with quick(fake.url, journal=path, poll_interval=0.01) as music:
         await music.submit(song(), key="one")
     with sqlite3.connect(path) as db:
         db.execute("UPDATE records SET account = ?", (key_hash(KEY),))
     db.close()
-    async with SqliteJournal(path) as journal, quick(fake.url, journal=journal) as music:
+    async with SqliteJournal(path) as journal, quick(fake.url, journal=journal, poll_interval=0.01) as music:
         assert (await music.submit(song(), key="one")).task_id == "t1"
     assert len(fake.times("/sonic/create")) == 1
