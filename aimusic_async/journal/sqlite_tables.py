@@ -30,7 +30,7 @@ _STORED = {"str": str, "JobState": str, "int": int, "bool": int, "float": float,
 _KINDS = tuple({_STORED[part] for part in str(field.type).split(" | ")} for field in _FIELDS)
 """What each column may hold, by the types of the fields."""
 
-_COLUMNS = tuple({"former": "other_tasks"}.get(name, name) for name in _NAMES)  # see the second migration
+_COLUMNS = tuple("other_tasks" if name == "former" else name for name in _NAMES)  # see the second migration
 _SELECT = f"""SELECT {", ".join(f'"{column}"' for column in _COLUMNS)} FROM records"""  # noqa: S608 - the names of columns; values are parameters everywhere
 _BY_ID = f"{_SELECT} WHERE id = ?"
 _BY_KEY = f'{_SELECT} WHERE account = ? AND "group" = ? AND "key" = ?'
@@ -163,7 +163,7 @@ class Tables:
     def latest(self) -> int:
         """Return the number of the latest change."""
         if self._sequence is None:
-            self._sequence = max(number for (number,) in self._db.execute(_LATEST))
+            self._sequence = max(int(number) for (number,) in self._db.execute(_LATEST))
         return self._sequence
 
     def _hold_sequence(self, number: int) -> None:
