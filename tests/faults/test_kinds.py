@@ -330,6 +330,7 @@ async def test_neither_key_nor_secret_stands_in_the_locals_that_an_error_carries
 # --- what is acknowledged is durable ---------------------------------------------------------------------------------
 
 
+@pytest.mark.looptime
 async def test_a_webhook_is_put_off_until_the_journal_has_what_it_says(fake, song):
     class Gated(MemoryJournal):
         def __init__(self):
