@@ -165,19 +165,37 @@ class Events:
     """Hands each event to every listener, at once and in order."""
 
     def __init__(self) -> None:
-        self._listeners: list[Listener] = []
+        self._listeners: list[tuple[Listener, tuple[type[Event], ...]]] = []
+        self._by_kind: dict[type, tuple[Listener, ...]] = {}  # as far as asked for since the listeners changed
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
+    def listen(self, listener: Listener, *kinds: type[Event]) -> Callable[[], None]:
         """Call `listener` with every event from now on, on the loop's thread; it must be quick and must not block.
 
-        A listener that raises is logged and does not disturb the session. Returns a function that removes the listener.
+        `kinds`: only with events of these classes. A listener that raises is logged and does not disturb the session.
+        Returns a function that removes the listener.
         """
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+        entry = (listener, kinds)
+        self._listeners.append(entry)
+        self._by_kind.clear()
+
+        def leave() -> None:
+            if entry in self._listeners:
+                self._listeners.remove(entry)
+                self._by_kind.clear()
+
+        return leave
+
+    def listeners(self, kind: type[Event]) -> tuple[Listener, ...]:
+        """Return who listens to events of a class; where nobody does, none need be made."""
+        found = self._by_kind.get(kind)
+        if found is None:
+            found = tuple(listener for listener, kinds in self._listeners if not kinds or kind in kinds)
+            self._by_kind[kind] = found
+        return found
 
     def emit(self, event: Event) -> None:
         """Call every listener."""
-        for listener in tuple(self._listeners):
+        for listener in self.listeners(type(event)):
             try:
                 listener(event)
             except Exception:

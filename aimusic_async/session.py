@@ -23,7 +23,7 @@ from .api.results import Credits
 from .callbacks import WebhookConfig
 from .clock import Clock
 from .errors import ConfigurationError, InvalidRequest, MusicError
-from .events import Events, JobState, Stats, logger
+from .events import Events, JobState, RequestRefused, RequestSent, Stats, logger
 from .jobs.dispatcher import Dispatcher
 from .jobs.group import JobGroup, OnFailure, to_resend
 from .jobs.job import Job, warn_of_unfinished
@@ -107,7 +107,7 @@ class MusicSession:
         """Counts of requests since the session was made."""
         self.events: Events = Events()
         """Everything that happens here; `music.events.listen(function)`."""
-        self.events.listen(self.stats.count)
+        self.events.listen(self.stats.count, RequestSent, RequestRefused)
 
     def __repr__(self) -> str:
         return f"<MusicSession {self._settings.base_url} {'open' if self._dispatcher else 'closed'}>"

@@ -28,7 +28,7 @@ from ..settings import Settings
 from ..transport.http import HttpTransport
 from . import happenings as on
 from .exchange import Exchange
-from .happenings import Do, Effect
+from .happenings import Do, Effect, OtherEffect
 from .holds import Holds
 from .inbox import Inbox, log_other, steps_of
 from .job import Job
@@ -122,7 +122,8 @@ class Dispatcher:
         if self._closing:
             raise MusicError("the session is closing, or broke: nothing more can be submitted")
         self._works[work.job] = work
-        self._events.emit(JobChanged(work.job, work.state))
+        if self._events.listeners(JobChanged):
+            self._events.emit(JobChanged(work.job, work.state))
         return not work.done
 
     def give_up(self, job: Job[Any], error: MusicError, *, released: bool = False) -> None:
@@ -224,7 +225,10 @@ class Dispatcher:
             effects = self._broken(work, error)
         try:
             for effect in effects:
-                self._carry_out(work, effect, now, said)
+                if isinstance(effect, Do):
+                    self._doing[effect](work, now, said)
+                else:
+                    self._carry_out(work, effect, now)
         except Exception as error:  # noqa: BLE001 - as above
             self._clock.loop.call_soon(self.broke, work, error)
             if work.done:
@@ -248,10 +252,7 @@ class Dispatcher:
         logger.error("%s broke", work.key, exc_info=error)
         self.happen(work, on.Broke(_broken(work, error)))
 
-    def _carry_out(self, work: Work, effect: Effect, now: float, said: list[Event]) -> None:
-        if isinstance(effect, Do):
-            self._doing[effect](work, now, said)
-            return
+    def _carry_out(self, work: Work, effect: OtherEffect, now: float) -> None:
         match effect:
             case on.Put(step=step):
                 assert self._link is not None
@@ -277,7 +278,7 @@ class Dispatcher:
         """Return what each effect does that needs nothing more."""
         schedule = self._schedule
         return {
-            Do.CHANGED: lambda work, _, said: work.done or said.append(JobChanged(work.job, work.state)),
+            Do.CHANGED: lambda work, _, said: None if work.done else self._changes(work, said),
             Do.STREAMS: lambda work, _, said: said.append(JobStreaming(work.job, work.streaming_url or "")),
             Do.END: self._end,
             Do.WENT_WELL: lambda _work, _, _said: self._holds.went_well(),
@@ -294,6 +295,10 @@ class Dispatcher:
             Do.WITHDRAW: lambda work, _, _said: schedule.drop(work),
             Do.REENTER: lambda work, _, _said: self._enter(work),
         }
+
+    def _changes(self, work: Work, said: list[Event]) -> None:
+        if self._events.listeners(JobChanged):
+            said.append(JobChanged(work.job, work.state))
 
     def _know(self, work: Work) -> None:
         if self._inbox is not None:
@@ -315,7 +320,7 @@ class Dispatcher:
     def _end(self, work: Work, _now: float, said: list[Event]) -> None:
         self._works.pop(work.job, None)
         try:
-            said.append(JobChanged(work.job, work.state))
+            self._changes(work, said)
             self._schedule.drop(work)
             if work.id is not None:
                 self._roster.leave(work)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 
@@ -18,9 +18,6 @@ from ..limiting.bucket import Token
 from ..transport.http import HttpTransport
 from .happenings import Answered, Failed
 from .work import Work
-
-_REPEATEDLY = 3
-"""Refusals for speed after which it is logged that the limit does not fit."""
 
 
 class _Send(Protocol):
@@ -49,31 +46,29 @@ class Exchange:
         self._clock = clock
         self._events = events
 
-    async def send(
-        self, work: Work, more: Mapping[str, str], grant: Grant, departed: Callable[[], object]
-    ) -> Answered | Failed:
-        """Send a submit or a call, with `more` fields; `departed` is called when it has left."""
+    def send(
+        self, work: Work, more: Mapping[str, str], grant: Grant, departs: Callable[[Work], object]
+    ) -> Coroutine[Any, Any, Answered | Failed]:
+        """Send a submit or a call, with `more` fields; `departs` is called as it leaves, and may object."""
         request = work.request
         assert request is not None
-        if work.ending is not None:  # given up since it was chosen, an instant ago
-            grant.give_back()
-            return Failed(NotSent("given up before it was sent"))
         purpose = Purpose.SUBMIT if request.answer is Answer.TASK else Purpose.CALL
-        return await self._exchange(work, purpose, partial(self._transport.send, request, more), grant, departed)
+        return self._exchange(work, purpose, partial(self._transport.send, request, more), grant, departs)
 
-    async def poll(self, work: Work, grant: Grant) -> Answered | Failed:
+    def poll(self, work: Work, grant: Grant) -> Coroutine[Any, Any, Answered | Failed]:
         """Poll a task. Cancelling breaks it off and costs nothing."""
         assert work.task_id is not None
         look = partial(self._transport.look, work.operation.endpoint.task_path(work.task_id))
-        return await self._exchange(work, Purpose.POLL, look, grant, lambda: None)
+        return self._exchange(work, Purpose.POLL, look, grant)
 
     async def _exchange(
-        self, work: Work, purpose: Purpose, send: _Send, grant: Grant, departed: Callable[[], object]
+        self, work: Work, purpose: Purpose, send: _Send, grant: Grant, departs: Callable[[Work], object] | None = None
     ) -> Answered | Failed:
         started, poll = self._clock.now(), purpose is Purpose.POLL
 
         def on_sent() -> None:
-            departed()
+            if departs is not None:
+                departs(work)
             grant.token.spent()
             grant.left.set()
             self._events.emit(RequestSent(purpose, work.job))
@@ -89,5 +84,6 @@ class Exchange:
             return Failed(error.with_traceback(None), poll)  # whose frames hold the secret of a webhook
         if not grant.left.is_set():  # something in the user's session answered by itself
             on_sent()
-        self._events.emit(RequestAnswered(purpose, work.job, reply.status, self._clock.now() - started))
+        if self._events.listeners(RequestAnswered):
+            self._events.emit(RequestAnswered(purpose, work.job, reply.status, self._clock.now() - started))
         return Answered(reply, poll)

@@ -138,8 +138,7 @@ class Do(Enum):
     WENT_WELL = "the service answers"
     END = "wake every waiter, forget it"
 
-    def __hash__(self) -> int:
-        return id(self)
+    __hash__ = object.__hash__  # an enum's own takes a call in Python for each look into a dict
 
 
 @attrs.frozen
@@ -193,4 +192,5 @@ class Say:
     text: str
 
 
-Effect: TypeAlias = Do | Put | Queue | Watch | PollAt | Credited | Report | Say
+OtherEffect: TypeAlias = Put | Queue | Watch | PollAt | Credited | Report | Say
+Effect: TypeAlias = Do | OtherEffect

@@ -102,7 +102,8 @@ class Job(Generic[R]):
         Raises what ended it otherwise: `JobFailed`, `JobTimeout`, `JobCancelled`, `SubmissionUnknown`, or the
         `ApiError` with which the service refused it. Cancelling the wait leaves the job alone.
         """
-        await self.wait()
+        if not self._work.done:
+            await self._wait_for(Moment.ENDED)
         return self.value()
 
     def value(self) -> R:

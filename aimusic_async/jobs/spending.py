@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine
-from functools import partial
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Protocol
 
 import anyio
@@ -220,13 +219,12 @@ class Spending:
                 self.wake()
 
     async def _submit(self, work: Work, grant: Grant) -> None:
-        more = {}
+        more: Mapping[str, str] = {}
         if self._inbox is not None:
             work.hooked = self._inbox.expect(work)
-            more = dict(self._inbox.fields(work))
-        departed = partial(self._depart, work)
+            more = self._inbox.fields(work)
         try:
-            self._host.happen(work, await self._exchange.send(work, more, grant, departed))
+            self._host.happen(work, await self._exchange.send(work, more, grant, self._depart))
         except Exception as error:  # noqa: BLE001 - a mistake of ours must not take the other jobs along
             self._host.broke(work, error)
         finally:
@@ -236,7 +234,9 @@ class Spending:
             self._over(grant)
 
     def _depart(self, work: Work) -> None:
-        """Note that its request leaves; raise `NotSent` when that would be too late."""
+        """Note that its request leaves; raise `NotSent` when nobody wants that any more, or it would be too late."""
+        if work.ending is not None:
+            raise NotSent("given up before it was sent")
         if not work.may_leave(self._clock.now()):
             raise NotSent("it was about to leave too late: others may have declared its outcome unknown")
         advance(work, Sign.DEPARTED, 0.0)

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
-from typing import Any, Generic, Self, TypeVar, cast, overload
+from typing import Any
 
 import attrs
 
@@ -18,8 +18,6 @@ from ..errors import JobInfo, JournalError, MusicError, SubmissionUnknown
 from ..events import JobState
 from ..journal.budget import Budget
 from ..journal.record import OPEN, JobRecord, as_text, group_scope, record_id
-
-T = TypeVar("T")
 
 _FRESH = 60.0
 """Real seconds for which the beginning of an attempt counts: with the longest POST, less than the lease of its owner.
@@ -78,101 +76,81 @@ class Moment(Enum):
     ENDED = "ended"
 
 
-class Later(Generic[T]):
-    """A field of a work that takes room only once it is set: thousands of jobs wait, and few are under way."""
+class Defaults:
+    """Fields of a work that take room only once they are set.
 
-    def __init__(self, default: T) -> None:
-        self._default = default
+    Thousands of jobs wait, and few are under way; so these are defaults of the class, until one is set.
+    """
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
+    __slots__ = ("__dict__",)
 
-    @overload
-    def __get__(self, work: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, work: Work, owner: type) -> T: ...
-    def __get__(self, work: Work | None, owner: type) -> T | Self:
-        """Return what was set, else the default."""
-        if work is None:
-            return self
-        more = work.more
-        return self._default if more is None else cast("T", more.get(self._name, self._default))
-
-    def __set__(self, work: Work, value: T) -> None:
-        if work.more is not None:
-            work.more[self._name] = value
-        elif value is not self._default:
-            work.more = {self._name: value}
+    state: JobState = JobState.QUEUED
+    watcher: Callable[[Any], None] | None = None
+    """Called with the handle when it has ended."""
+    recorded: bool = False
+    attempt: int = 0
+    """Number of its latest attempt."""
+    task_id: str | None = None
+    in_flight: bool = False
+    """Whether its submit or call is being sent."""
+    waiters: Sequence[tuple[Moment, asyncio.Future[None]]] = ()
+    """Of the event loop's, and the dispatcher's alone."""
+    attached: type[Request[Any]] | None = None
+    """Of what operation it is, when its request is not known."""
+    timeout: float | None = None
+    clips: tuple[Clip, ...] = ()
+    raw: Any = None
+    streaming_url: str | None = None
+    result: Any = None
+    error: MusicError | None = None
+    credits: int = 0
+    answer: str | None = None
+    """The answer of an earlier run, until somebody asks for it."""
+    attempting: bool = False
+    """Whether the journal may have it that this attempt is about to leave, or has left."""
+    asked_at: float = 0.0
+    """When the journal was asked to begin this attempt."""
+    begun: bool = False
+    """Whether the journal surely has it: only then may the attempt leave."""
+    former: frozenset[str] = frozenset()
+    """Tasks of other attempts."""
+    departed: bool = False
+    """Whether that has left, as far as anybody knows."""
+    sent_here: bool = False
+    counted: int = 0
+    """Credits that it has committed out of its budgets."""
+    hooked: bool = False
+    """Whether a webhook will report its end."""
+    ending: MusicError | None = None
+    """It was given up in mid-POST: it ends with this as soon as the POST is over."""
+    released: bool = False
+    """It was given up with its group or session: another run may go on with it."""
+    awaiting: SubmissionUnknown | None = None
+    """The answer to its POST was lost, and a webhook may still report what became of it."""
+    tries: int = 0
+    """Failures in a row."""
+    trouble: MusicError | None = None
+    """What went wrong last, and is tried again."""
+    asked_since: float | None = None
+    """When the first answer came to what has to be asked again until it is ready."""
+    watched_since: float = 0.0
+    timer: asyncio.TimerHandle | None = None
 
 
 @attrs.define(eq=False, weakref_slot=False, auto_attribs=False)
-class Work:
+class Work(Defaults):
     """One job in this process. Its handle reads it; only `advance` writes it."""
 
     rules: Rules = attrs.field()
     key: str = attrs.field()
     order: Order = attrs.field()
     request: Request[Any] | None = attrs.field(default=None)
-    watcher: Callable[[Any], None] | None = attrs.field(default=None)
-    """Called with the handle when it has ended."""
     job: JobInfo = attrs.field(init=False)
     """The handle, which errors carry."""
-    state: JobState = attrs.field(default=JobState.QUEUED)
     # In the journal.
     id: str | None = attrs.field(default=None)
     """Its record's; None when nothing of it is written down."""
     where: Where = attrs.field(default=Where.HERE)
-    recorded: bool = attrs.field(default=False)
-    attempt: int = attrs.field(default=0)
-    """Number of its latest attempt."""
-    task_id: str | None = attrs.field(default=None)
-    in_flight: bool = attrs.field(default=False)
-    """Whether its submit or call is being sent."""
-    waiters: Sequence[tuple[Moment, asyncio.Future[None]]] = attrs.field(default=())
-    """Of the event loop's, and the dispatcher's alone."""
-    more: dict[str, Any] | None = attrs.field(default=None)
-    """What is set of the fields below."""
-
-    attached: Later[type[Request[Any]] | None] = Later(None)
-    """Of what operation it is, when its request is not known."""
-    timeout: Later[float | None] = Later(None)
-    clips: Later[tuple[Clip, ...]] = Later(())
-    raw: Later[Any] = Later(None)
-    streaming_url: Later[str | None] = Later(None)
-    result: Later[Any] = Later(None)
-    error: Later[MusicError | None] = Later(None)
-    credits: Later[int] = Later(0)
-    answer: Later[str | None] = Later(None)
-    """The answer of an earlier run, until somebody asks for it."""
-    attempting: Later[bool] = Later(default=False)
-    """Whether the journal may have it that this attempt is about to leave, or has left."""
-    asked_at: Later[float] = Later(0.0)
-    """When the journal was asked to begin this attempt."""
-    begun: Later[bool] = Later(default=False)
-    """Whether the journal surely has it: only then may the attempt leave."""
-    former: Later[frozenset[str]] = Later(frozenset())
-    """Tasks of other attempts."""
-    departed: Later[bool] = Later(default=False)
-    """Whether that has left, as far as anybody knows."""
-    sent_here: Later[bool] = Later(default=False)
-    counted: Later[int] = Later(0)
-    """Credits that it has committed out of its budgets."""
-    hooked: Later[bool] = Later(default=False)
-    """Whether a webhook will report its end."""
-    ending: Later[MusicError | None] = Later(None)
-    """It was given up in mid-POST: it ends with this as soon as the POST is over."""
-    released: Later[bool] = Later(default=False)
-    """It was given up with its group or session: another run may go on with it."""
-    awaiting: Later[SubmissionUnknown | None] = Later(None)
-    """The answer to its POST was lost, and a webhook may still report what became of it."""
-    tries: Later[int] = Later(0)
-    """Failures in a row."""
-    trouble: Later[MusicError | None] = Later(None)
-    """What went wrong last, and is tried again."""
-    asked_since: Later[float | None] = Later(None)
-    """When the first answer came to what has to be asked again until it is ready."""
-    watched_since: Later[float] = Later(0.0)
-    timer: Later[asyncio.TimerHandle | None] = Later(None)
 
     @classmethod
     def of(
@@ -188,7 +166,9 @@ class Work:
         watcher: Callable[[Any], None] | None = None,
     ) -> Work:
         """Make a work of a request, or of a task that the service has already."""
-        work = cls(rules, key, order, request, watcher)
+        work = cls(rules, key, order, request)
+        if watcher is not None:
+            work.watcher = watcher
         if request is None:
             work.attached = operation
         if timeout is not None:
