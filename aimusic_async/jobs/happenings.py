@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Protocol, TypeAlias
 
 import attrs
@@ -120,7 +120,7 @@ Event: TypeAlias = (
 # --- effects -------------------------------------------------------------------------------------------------------
 
 
-class Do(Enum):
+class Do(StrEnum):
     """An effect that needs nothing more."""
 
     CHANGED = "emit the event that its state has changed"
@@ -137,8 +137,6 @@ class Do(Enum):
     REENTER = "ask the journal again who works on it"
     WENT_WELL = "the service answers"
     END = "wake every waiter, forget it"
-
-    __hash__ = object.__hash__  # an enum's own takes a call in Python for each look into a dict
 
 
 @attrs.frozen

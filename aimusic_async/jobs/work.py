@@ -76,14 +76,28 @@ class Moment(Enum):
     ENDED = "ended"
 
 
-class Defaults:
-    """Fields of a work that take room only once they are set.
-
-    Thousands of jobs wait, and few are under way; so these are defaults of the class, until one is set.
-    """
+class _Dict:
+    """Gives a class with slots a `__dict__` beside them, which is made once something is set in it."""
 
     __slots__ = ("__dict__",)
 
+
+@attrs.define(eq=False, weakref_slot=False, auto_attribs=False)
+class Work(_Dict):
+    """One job in this process. Its handle reads it; only `advance` writes it."""
+
+    rules: Rules = attrs.field()
+    key: str = attrs.field()
+    order: Order = attrs.field()
+    request: Request[Any] | None = attrs.field(default=None)
+    job: JobInfo = attrs.field(init=False)
+    """The handle, which errors carry."""
+    # In the journal.
+    id: str | None = attrs.field(default=None)
+    """Its record's; None when nothing of it is written down."""
+    where: Where = attrs.field(default=Where.HERE)
+
+    # Thousands of jobs wait, and few are under way: these are defaults of the class, and take room only once set.
     state: JobState = JobState.QUEUED
     watcher: Callable[[Any], None] | None = None
     """Called with the handle when it has ended."""
@@ -135,22 +149,6 @@ class Defaults:
     """When the first answer came to what has to be asked again until it is ready."""
     watched_since: float = 0.0
     timer: asyncio.TimerHandle | None = None
-
-
-@attrs.define(eq=False, weakref_slot=False, auto_attribs=False)
-class Work(Defaults):
-    """One job in this process. Its handle reads it; only `advance` writes it."""
-
-    rules: Rules = attrs.field()
-    key: str = attrs.field()
-    order: Order = attrs.field()
-    request: Request[Any] | None = attrs.field(default=None)
-    job: JobInfo = attrs.field(init=False)
-    """The handle, which errors carry."""
-    # In the journal.
-    id: str | None = attrs.field(default=None)
-    """Its record's; None when nothing of it is written down."""
-    where: Where = attrs.field(default=Where.HERE)
 
     @classmethod
     def of(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Unpack
 
-from ..events import JobState
 from .budget import Ledger
-from .protocol import VERSION, Outcome
+from .protocol import VERSION, Outcome, Wanted
 from .record import ENDED, JobRecord
 from .steps import Enter, Moment, Step, apply
 
@@ -74,31 +74,13 @@ class MemoryJournal:
         _, heard = self._owners.get(owner, ("", float("-inf")))
         return max(self._steady() - heard, 0.0)
 
-    async def find(
-        self,
-        account: str,
-        *,
-        group: str | None = None,
-        states: Collection[JobState] | None = None,
-        key: str | None = None,
-        task_id: str | None = None,
-        after: int | None = None,
-        limit: int | None = None,
-    ) -> Sequence[JobRecord]:
+    async def find(self, account: str, **wanted: Unpack[Wanted]) -> Sequence[JobRecord]:
         """See `JobJournal.find`."""
-        found = [
-            record
-            for record in self._records.values()
-            if record.account == account
-            and (group is None or record.group == group)
-            and (states is None or record.state in states)
-            and (key is None or record.key == key)
-            and (task_id is None or record.task_id == task_id)
-            and (after is None or record.sequence > after)
-        ]
+        after = wanted.get("after")
+        found = [record for record in self._records.values() if record.account == account and _fits(record, wanted)]
         found.sort(key=lambda record: record.created if after is None else record.sequence)
         await _others_run()
-        return found[:limit]
+        return found[: wanted.get("limit")]
 
     async def ledgers(self, account: str) -> Mapping[str, Ledger]:
         """See `JobJournal.ledgers`."""
@@ -144,6 +126,12 @@ class MemoryJournal:
         """See `JobJournal.load`."""
         await _others_run()
         return self._texts.get((account, name))
+
+
+def _fits(record: JobRecord, wanted: Wanted) -> bool:
+    states, after = wanted.get("states"), wanted.get("after")
+    same = all(wanted.get(name) in (None, getattr(record, name)) for name in ("group", "key", "task_id"))
+    return same and (states is None or record.state in states) and (after is None or record.sequence > after)
 
 
 def _identity(record: JobRecord) -> tuple[str, str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypedDict, Unpack
 
 import attrs
 
@@ -29,6 +29,19 @@ class Outcome:
     """Why this one step could not be stored; the others of the same call were."""
 
 
+class Wanted(TypedDict, total=False):
+    """Which records `JobJournal.find` is to return; None is like nothing."""
+
+    group: str | None
+    states: Collection[JobState] | None
+    key: str | None
+    task_id: str | None
+    after: int | None
+    """Only what changed after the change of that number (`JobRecord.sequence`), in the order of changes."""
+    limit: int | None
+    """How many at most."""
+
+
 class JobJournal(Protocol):
     """Keeps the records of jobs, for one process or for many. Write your own to keep them elsewhere.
 
@@ -50,21 +63,10 @@ class JobJournal(Protocol):
         """
         ...
 
-    async def find(
-        self,
-        account: str,
-        *,
-        group: str | None = None,
-        states: Collection[JobState] | None = None,
-        key: str | None = None,
-        task_id: str | None = None,
-        after: int | None = None,
-        limit: int | None = None,
-    ) -> Sequence[JobRecord]:
+    async def find(self, account: str, **wanted: Unpack[Wanted]) -> Sequence[JobRecord]:
         """Return the records of an account that fit all that is given, the oldest first.
 
-        `after`: only what changed after the change of that number (`JobRecord.sequence`), in the order of changes. A
-        record that this version cannot read is left out, with a warning.
+        A record that this version cannot read is left out, with a warning.
         """
         ...
 

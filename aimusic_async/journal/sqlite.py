@@ -11,18 +11,17 @@ import os
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 import attrs
 
 from ..errors import JournalError
-from ..events import JobState
 from . import leases
 from .budget import Ledger
-from .protocol import VERSION, Outcome
+from .protocol import VERSION, Outcome, Wanted
 from .record import JobRecord
 from .sqlite_file import connect, describe_error, is_busy, not_passing
 from .sqlite_tables import Tables
@@ -103,23 +102,9 @@ class SqliteJournal:
         """See `JobJournal.apply`."""
         return await self._ask(lambda tables: tables.apply(steps))
 
-    async def find(
-        self,
-        account: str,
-        *,
-        group: str | None = None,
-        states: Collection[JobState] | None = None,
-        key: str | None = None,
-        task_id: str | None = None,
-        after: int | None = None,
-        limit: int | None = None,
-    ) -> Sequence[JobRecord]:
+    async def find(self, account: str, **wanted: Unpack[Wanted]) -> Sequence[JobRecord]:
         """See `JobJournal.find`."""
-
-        def find(tables: Tables) -> Sequence[JobRecord]:
-            return tables.find(account, group=group, states=states, key=key, task_id=task_id, after=after, limit=limit)
-
-        return await self._ask(find, writes=False)
+        return await self._ask(lambda tables: tables.find(account, **wanted), writes=False)
 
     async def ledgers(self, account: str) -> Mapping[str, Ledger]:
         """See `JobJournal.ledgers`."""

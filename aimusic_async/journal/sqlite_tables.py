@@ -6,9 +6,9 @@ import math
 import operator
 import re
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Unpack
 
 import attrs
 
@@ -16,7 +16,7 @@ from ..errors import JournalError
 from ..events import JobState, logger
 from .budget import Ledger
 from .leases import SENDING_LEASE, silence, surely_dead
-from .protocol import Outcome
+from .protocol import Outcome, Wanted
 from .record import ENDED, JobRecord, account_id, group_scope
 from .sqlite_file import concerns_file, copy_of, describe_error, not_passing, transaction
 from .steps import Change, Enter, Moment, Step, apply
@@ -173,23 +173,14 @@ class Tables:
 
     # --- records -----------------------------------------------------------------------------------------------------
 
-    def find(
-        self,
-        account: str,
-        *,
-        group: str | None = None,
-        states: Collection[JobState] | None = None,
-        key: str | None = None,
-        task_id: str | None = None,
-        after: int | None = None,
-        limit: int | None = None,
-    ) -> list[JobRecord]:
+    def find(self, account: str, **wanted: Unpack[Wanted]) -> list[JobRecord]:
         """Return records."""
+        states, after, limit = wanted.get("states"), wanted.get("after"), wanted.get("limit")
         given = {
             "account = ?" if after is None else "+account = ?": account,  # with a plus its indexes are not taken
-            '"group" = ?': group,
-            '"key" = ?': key,
-            "task_id = ?": task_id,
+            '"group" = ?': wanted.get("group"),
+            '"key" = ?': wanted.get("key"),
+            "task_id = ?": wanted.get("task_id"),
             "sequence > ?": after,
         }
         where = {condition: value for condition, value in given.items() if value is not None}

@@ -11,7 +11,7 @@ from aimusic_async.errors import ApiError, AuthenticationError, JobCancelled, Jo
 from aimusic_async.events import JobState
 from aimusic_async.jobs import happenings as on
 from aimusic_async.jobs.happenings import Do, Put, Queue, Say, Sign, Watch
-from aimusic_async.jobs.work import Defaults, Where, Work
+from aimusic_async.jobs.work import Where, Work
 from aimusic_async.journal import steps
 from aimusic_async.journal.memory import MemoryJournal
 from aimusic_async.journal.record import storable
@@ -42,7 +42,7 @@ COMBINATIONS += [
     for state, event, _ in CASES
     if state in WITHOUT_JOURNAL and not event.startswith(("entered", "begun", "heard"))
 ]
-FIELDS = [name for name in (*vars(Work), *vars(Defaults)) if not name.startswith("_")]
+FIELDS = [name for name in vars(Work) if not name.startswith("_")]
 
 
 @attrs.define
