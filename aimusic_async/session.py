@@ -26,7 +26,7 @@ from .errors import ConfigurationError, InvalidRequest, MusicError
 from .events import Events, JobState, RequestRefused, RequestSent, Stats, logger
 from .jobs.dispatcher import Dispatcher
 from .jobs.group import JobGroup, OnFailure, to_resend
-from .jobs.job import Job, warn_of_unfinished
+from .jobs.job import Job, Unfinished, warn_of_unfinished
 from .jobs.work import Order, Work
 from .journal.account import AccountJournal
 from .journal.budget import Budget
@@ -34,6 +34,7 @@ from .journal.protocol import JobJournal
 from .journal.record import OPEN, account_id, storable
 from .limiting.bucket import STANDARD_RATE, RateLimiter, TokenBucket
 from .settings import Settings, check_positive, is_loopback, scheme_and_host
+from .slices import in_slices, see_through
 from .transport.http import HttpTransport
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     from .webhooks import WebhookEvent
 
 R = TypeVar("R")
+
+_RESUMED_AT_ONCE = 100
+"""Jobs that `resume` submits before it lets others run: some milliseconds."""
 
 
 class MusicSession:
@@ -211,7 +215,9 @@ class MusicSession:
             try:
                 await self._stack.aclose()
             finally:
-                warn_of_unfinished("the session was left", open_jobs, journal=journal)
+                left = Unfinished()
+                await see_through(in_slices(open_jobs, left.add))
+                warn_of_unfinished("the session was left", left, journal=journal)
 
     # --- working -----------------------------------------------------------------------------------------------------
 
@@ -226,7 +232,7 @@ class MusicSession:
             return await job
         except asyncio.CancelledError:
             job.cancel()
-            warn_of_unfinished("run() was cancelled", [job], journal=self.has_journal)
+            warn_of_unfinished("run() was cancelled", Unfinished([job]), journal=self.has_journal)
             raise
 
     def submit(
@@ -280,8 +286,9 @@ class MusicSession:
 
         `group`: only those of the group of that name. `timeout`: seconds for each, from now or from when it is
         accepted. What the service refused for what it is is not among them. Jobs that another living process works
-        on are followed: they end here as they end there. What is `unknown` is left alone: see `journal`. Raises
-        `ConfigurationError` without a journal, `JournalError` when it cannot be read.
+        on are followed: they end here as they end there. What is `unknown` is left alone: see `journal`. Cancelling
+        it leaves the jobs that it has resumed by then at work. Raises `ConfigurationError` without a journal,
+        `JournalError` when it cannot be read.
         """
         from .api.operations import operations  # noqa: PLC0415 - loads the operations
         from .api.plain import from_plain  # noqa: PLC0415 - as above
@@ -291,9 +298,11 @@ class MusicSession:
         dispatcher, known, jobs = self._open, operations(), list[Job[Any]]()
         records = await self.journal.jobs(group=group, state=OPEN)
         limits = await self.journal.budgets()
-        ours, own = dispatcher.known(), () if self._budget is None else (self._budget,)
-        for record in records:
-            if record.id in ours:
+        own = () if self._budget is None else (self._budget,)
+        for number, record in enumerate(records, 1):
+            if number % _RESUMED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if dispatcher.knows(record):
                 continue
             try:
                 request = from_plain(record.fields()) if record.request else None
@@ -335,19 +344,21 @@ class MusicSession:
         timeout: float | None = None,
         on_failure: OnFailure = "wait",
         budget: int | None = None,
+        history: bool = True,
     ) -> JobGroup:
         """Return a group of jobs, to be entered with `async with`; see `JobGroup`.
 
         `name`: under which the journal knows it, so that the next run goes on where this one stopped. `timeout`:
         seconds from entering it; what has not ended then ends as `JobTimeout`. `budget`: credits that its jobs may
         cost together, checked as each is about to be sent: then what exceeds it ends with `BudgetExceeded`. With a name
-        and a journal, it holds for earlier runs and for other processes, too.
+        and a journal, it holds for earlier runs and for other processes, too. `history=False`: for a group that lives
+        long, which then lets go of finished jobs.
         """
         if timeout is not None:
             check_positive("timeout", timeout)
         if storable(name) != name:
             raise InvalidRequest("name", "must be text that a file can hold, without half characters", name)
-        return JobGroup(self, name=name, timeout=timeout, on_failure=on_failure, budget=budget)
+        return JobGroup(self, name=name, timeout=timeout, on_failure=on_failure, budget=budget, history=history)
 
     async def credits(self) -> Credits:
         """Return what the account has left. Free, but takes a token."""

@@ -6,12 +6,13 @@ import argparse
 
 from rich.console import Console
 
-from benchmarks import journal, limiter, overhead, scale, schedules, shared_limiter, wire
+from benchmarks import journal, limiter, overhead, scale, schedules, shared_limiter, stalls, wire
 
 ALL = {
     "schedules": schedules.run,
     "overhead": overhead.run,
     "scale": scale.run,
+    "stalls": stalls.run,
     "limiter": limiter.run,
     "shared_limiter": shared_limiter.run,
     "wire": wire.run,

@@ -25,6 +25,7 @@ from ..journal.steps import Begin, Enter, Step
 from ..limiting.bucket import RateLimiter
 from ..scheduling.schedule import Schedule
 from ..settings import Settings
+from ..slices import in_slices, see_through
 from ..transport.http import HttpTransport
 from . import happenings as on
 from .exchange import Exchange
@@ -44,7 +45,6 @@ _STORED_WITHIN = 5.0
 """Seconds that the door of a webhook waits for the journal."""
 _WRITTEN_WITHIN = 20.0
 """Seconds that a question to the journal waits for what is being stored: longer than one that waits for a lock."""
-_AT_ONCE = 500
 
 
 class Dispatcher:
@@ -163,9 +163,9 @@ class Dispatcher:
             if limit.cancelled_caught:
                 raise JournalError("the journal does not answer, so not all that happened is in it; try again later")
 
-    def known(self) -> set[str]:
-        """Return the ids of the journal's records of the jobs of this session that have not ended."""
-        return {work.id for work in self._works.values() if work.id is not None}
+    def knows(self, record: JobRecord) -> bool:
+        """Whether a job of this session that has not ended has this record."""
+        return any(work.id == record.id for work in self._roster.concerned((record.group, record.key)))
 
     def open_jobs(self) -> tuple[Job[Any], ...]:
         """Return the jobs that have not ended."""
@@ -200,13 +200,13 @@ class Dispatcher:
         """
         self._closing = self._spending.stopped = True
         with anyio.CancelScope(shield=True):
-            for number, work in enumerate(tuple(self._works.values())):
-                self.happen(work, on.GivenUp(JobCancelled(work.job), released=True))
-                if number % _AT_ONCE == _AT_ONCE - 1:
-                    await asyncio.sleep(0)
+            await see_through(in_slices(tuple(self._works.values()), self._release))
             await self._finish_posts()
             if self._link is not None:
                 await self._link.close()
+
+    def _release(self, work: Work) -> None:
+        self.happen(work, on.GivenUp(JobCancelled(work.job), released=True))
 
     async def _finish_posts(self) -> None:
         while self._spending.posts:
@@ -380,7 +380,8 @@ class Dispatcher:
                 for lane in self._spending.lanes:
                     self._group.create_task(self._spend(lane))
         finally:
-            self._break_all(lambda work: JobCancelled(work.job))  # none are left, but when the loop was cancelled
+            # None are left, but when the loop was cancelled.
+            await self._break_all(lambda work: JobCancelled(work.job))
 
     async def _spend(self, lane: Lane) -> None:
         try:
@@ -388,13 +389,13 @@ class Dispatcher:
         except Exception as error:
             self._closing = self._spending.stopped = True
             await self._finish_posts()  # the error, once it is out of here, cancels every other task
-            self._break_all(partial(_broken, error=error))
+            await self._break_all(partial(_broken, error=error))
             raise
 
-    def _break_all(self, error_for: Callable[[Work], MusicError]) -> None:
+    async def _break_all(self, error_for: Callable[[Work], MusicError]) -> None:
         self._closing = self._spending.stopped = True
-        for work in tuple(self._works.values()):
-            self.happen(work, on.Broke(error_for(work)))
+        works = tuple(self._works.values())
+        await see_through(in_slices(works, lambda work: self.happen(work, on.Broke(error_for(work)))))
 
 
 def _broken(work: Work, error: Exception) -> MusicError:

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import itertools
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Collection
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeAlias, TypeVar
@@ -16,11 +16,15 @@ from ..errors import ConfigurationError, InvalidRequest, JobCancelled, JobTimeou
 from ..events import JobState
 from ..journal.budget import Budget
 from ..journal.record import as_text
-from .job import Job, warn_of_unfinished
+from ..slices import in_slices, see_through
+from .job import Job, Unfinished, warn_of_unfinished
 
 R = TypeVar("R")
 
 OnFailure: TypeAlias = Literal["wait", "cancel", "keep"]
+
+_FAILURES_KEPT = 100
+"""Without history: a program that fails for months is not to fill the memory."""
 
 
 class Host(Protocol):
@@ -74,6 +78,9 @@ class JobGroup:
 
     With a `name`, and a journal in the session, the group goes on where an earlier run of the program stopped: a job
     of the same key is not sent again, but has its result, or is watched on, or waits for its turn.
+
+    Without `history` the group lets go of each job that has ended, but for the first hundred failures: so it may live
+    for months. Who wants a result keeps the job; a key is free again when its job has ended.
     """
 
     def __init__(
@@ -84,6 +91,7 @@ class JobGroup:
         timeout: float | None = None,
         on_failure: OnFailure = "wait",
         budget: int | None = None,
+        history: bool = True,
     ) -> None:
         if on_failure not in ("wait", "cancel", "keep"):
             raise ConfigurationError(f"on_failure must be 'wait', 'cancel' or 'keep'; got {on_failure!r}")
@@ -94,8 +102,11 @@ class JobGroup:
         self._host = host
         self._timeout = timeout
         self._on_failure = on_failure
-        self._jobs: dict[str, Job[Any]] = {}
-        self._ended: list[Job[Any]] = []
+        self._history = history
+        self._jobs: dict[str, Job[Any]] = {}  # all, or without history those that are not let go of
+        self._ended: list[Job[Any]] = []  # empty without history
+        self._followers: list[deque[Job[Any]]] = []  # of `as_completed`: what it has not yielded yet
+        self._submitted = self._open = self._failed = self._spent = 0
         self._progress = asyncio.Event()
         self._failure: MusicError | None = None
         self._inside = False
@@ -106,11 +117,11 @@ class JobGroup:
     @property
     def spent(self) -> int:
         """Credits that its jobs cost so far, as priced here, refunds taken off."""
-        return sum(job.credits for job in self.jobs)
+        return self._spent + sum(job.credits for job in self.jobs)
 
     @property
     def jobs(self) -> tuple[Job[Any], ...]:
-        """All jobs, in the order in which they were submitted."""
+        """All jobs, in the order in which they were submitted; without history those that have not ended."""
         return tuple(self._jobs.values())
 
     def __getitem__(self, key: str) -> Job[Any]:
@@ -141,7 +152,7 @@ class JobGroup:
         if not isinstance(request, Request):
             raise InvalidRequest("request", "must be a request such as sonic.GetBpm(clip_id=…)", request)
         name = key if key is not None else self._free_key(request)
-        if name in self._jobs:
+        if (known := self._jobs.get(name)) is not None and (self._history or not known.done()):
             raise ConfigurationError(f"the group has a job with the key {name!r} already")
         job = self._host.open_job(
             request,
@@ -155,7 +166,10 @@ class JobGroup:
             watcher=self._job_ended,
             deadline=self._deadline,
         )
-        self._jobs[job.key] = job
+        self._submitted += 1
+        self._open += 1
+        if self._history or not job.done():
+            self._jobs[job.key] = job
         if self._expired:
             self._host.give_up(job, JobTimeout(job))
         elif self._on_failure == "cancel" and self._failure is not None:
@@ -181,19 +195,26 @@ class JobGroup:
     async def as_completed(self) -> AsyncIterator[Job[Any]]:
         """Yield each job as it ends, however it ends; jobs submitted meanwhile are included.
 
-        Ends when no job is left. Cancelling it leaves the jobs alone.
+        Ends when no job is left. Without history, jobs that ended before are not included. Cancelling it leaves the
+        jobs alone.
         """
-        seen = 0
-        while True:
-            while seen < len(self._ended):
-                yield self._ended[seen]
-                seen += 1
-            if seen == len(self._jobs):
-                return
-            await self._next_end()
+        ended = deque(self._ended)
+        self._followers.append(ended)
+        try:
+            while True:
+                while ended:
+                    yield ended.popleft()
+                if not self._open:
+                    return
+                await self._next_end()
+        finally:
+            self._followers = [one for one in self._followers if one is not ended]
 
     def cancel(self) -> int:
-        """Cancel every job that has not ended (see `Job.cancel`); return how many that were."""
+        """Cancel every job that has not ended (see `Job.cancel`); return how many that were.
+
+        All at once: it holds the event loop for some 5 µs a job.
+        """
         return sum(job.cancel() for job in self.jobs)
 
     async def __aenter__(self) -> Self:
@@ -210,29 +231,54 @@ class JobGroup:
         """Wait for all jobs, then raise the failures as `on_failure` says; cancelling the wait cancels the jobs."""
         try:
             if error is None:
-                while len(self._ended) < len(self._jobs):
+                while self._open:
                     await self._next_end()
         finally:
             self._inside = False
-            unfinished = [job for job in self.jobs if not job.done()]
-            for job in unfinished:
-                self._host.give_up(job, JobCancelled(job), released=True)
-            warn_of_unfinished("the group was left", unfinished, journal=self._host.has_journal)
             if self._timer is not None:
                 self._timer.cancel()
-        failures = self.failures()
-        if error is None and failures and self._on_failure != "keep":
-            different = list(dict.fromkeys(failures.values()))  # a wrong key fails all jobs with one error
-            if len(different) == len(failures):
-                for job, failure in failures.items():
-                    if job.key not in str(failure):
-                        failure.add_note(f"job {job.key}")
-            raise ExceptionGroup(f"{len(failures)} of {len(self._jobs)} jobs failed", different)
+            if self._open:
+                await self._let_go()
+        if error is None and self._failed and self._on_failure != "keep":
+            raise await self._error()
+
+    async def _let_go(self) -> None:
+        left, jobs = Unfinished(), self.jobs
+
+        def let_go(job: Job[Any]) -> None:
+            if not job.done():
+                self._host.give_up(job, JobCancelled(job), released=True)
+                left.add(job)
+
+        try:
+            await see_through(in_slices(jobs, let_go))
+        finally:
+            warn_of_unfinished("the group was left", left, journal=self._host.has_journal)
+
+    async def _error(self) -> ExceptionGroup[MusicError]:
+        failed: list[tuple[Job[Any], MusicError]] = []
+
+        def look(job: Job[Any]) -> None:
+            error = job.exception()
+            if error is not None and not isinstance(error, JobCancelled):
+                failed.append((job, error))
+
+        def name(failure: tuple[Job[Any], MusicError]) -> None:
+            job, error = failure
+            if job.key not in str(error):
+                error.add_note(f"job {job.key}")
+
+        await see_through(in_slices(self.jobs, look))
+        different = list(dict.fromkeys(error for _, error in failed))  # a wrong key fails all jobs with one error
+        if len(different) == len(failed):
+            await see_through(in_slices(failed, name))
+        more = f"; the first {len(failed)} are here" if len(failed) < self._failed else ""
+        return ExceptionGroup(f"{self._failed} of {self._submitted} jobs failed{more}", different)
 
     def _free_key(self, request: Request[Any]) -> str:
         if self.name:
             return self._content_key(request)
-        numbers = itertools.count(len(self._jobs) + 1)
+        numbers = itertools.count(self._submitted + 1)
         return next(name for number in numbers if (name := f"{request.operation}#{number}") not in self._jobs)
 
     def _content_key(self, request: Request[Any]) -> str:
@@ -248,19 +294,27 @@ class JobGroup:
         await self._progress.wait()
 
     def _job_ended(self, job: Job[Any]) -> None:
-        self._ended.append(job)
+        self._open -= 1
+        for ended in self._followers:
+            ended.append(job)
         self._progress.set()
         error = job.exception()
-        if error is None or isinstance(error, JobCancelled) or self._failure is not None:
+        failed = error is not None and not isinstance(error, JobCancelled)
+        self._failed += failed
+        if self._history:
+            self._ended.append(job)
+        elif not failed or self._failed > _FAILURES_KEPT:
+            self._spent += job.credits
+            self._jobs.pop(job.key, None)
+        if not failed or self._failure is not None:
             return
         self._failure = error
         if self._on_failure == "cancel" and not self._expired:  # when time is over, each job says so itself
-            self.cancel()
+            in_slices(self.jobs, Job.cancel)
 
     def _run_out(self) -> None:
         self._expired = True
-        for job in self.jobs:
-            self._host.give_up(job, JobTimeout(job))
+        in_slices(self.jobs, lambda job: None if job.done() else self._host.give_up(job, JobTimeout(job)))
 
 
 def to_resend(*, unknown: bool, failed: bool) -> Collection[JobState]:

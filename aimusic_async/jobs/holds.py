@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Protocol
 
 from ..clock import Clock
@@ -12,6 +13,7 @@ from ..events import CreditsShort, Events, RefusedRepeatedly, RequestRefused, lo
 from ..limiting.bucket import RateLimiter
 from ..scheduling.retry import pause
 from ..scheduling.schedule import Schedule
+from ..slices import in_slices
 from .happenings import Excluded
 from .work import Work
 
@@ -48,6 +50,7 @@ class Holds:
         self._refusal: InsufficientCredits | None = None
         self._missing = 0  # credits that the refused job needs
         self._retrial: asyncio.TimerHandle | None = None
+        self._finding = False  # who waits for credits
 
     def went_well(self) -> None:
         """Note that the service answers."""
@@ -67,8 +70,12 @@ class Holds:
                 logger.warning("%s: %s; it is tried again", work.key, error)
 
     def _exclude(self, works: Collection[Work], error: MusicError) -> None:
-        for work in tuple(works):
-            self._host.happen(work, Excluded(error))
+        self._schedule.holds.add("refused")  # until all that wait now have ended
+        in_slices(tuple(works), lambda work: self._host.happen(work, Excluded(error)), partial(self._lift, "refused"))
+
+    def _lift(self, hold: str) -> None:
+        self._schedule.holds.discard(hold)
+        self._host.wake()
 
     def _pause(self, work: Work, error: RateLimited) -> None:
         now = self._clock.now()
@@ -97,16 +104,16 @@ class Holds:
         """Hold all submits, so that one refusal is enough; the refused one waits again with the others."""
         if self._refusal is None:
             self._schedule.holds.add("credits")
-            waiting, cost = self._waiting()
-            logger.warning(
-                "the account has too few credits: %d jobs, which cost %d, wait; what runs is watched on",
-                len(waiting),
-                cost,
-            )
-            self._events.emit(CreditsShort(work.job, len(waiting), cost))
+            self._find_waiting(partial(self._say_short, work))
         self._refusal, self._missing = error, work.cost
         if self._retrial is None:
             self._retrial = self._clock.call_later(_TRY_AGAIN, self._go_on)
+
+    def _say_short(self, work: Work, waiting: list[Work], cost: int) -> None:
+        logger.warning(
+            "the account has too few credits: %d jobs, which cost %d, wait; what runs is watched on", len(waiting), cost
+        )
+        self._events.emit(CreditsShort(work.job, len(waiting), cost))
 
     def credited(self, credits: int | None) -> None:  # noqa: A002 - the service's own word
         """Note that the account paid, or has, so many credits; None: something was refunded."""
@@ -117,14 +124,16 @@ class Holds:
         if self._retrial is not None:
             self._retrial.cancel()
         self._refusal = self._retrial = None
-        self._schedule.holds.discard("credits")
-        self._host.wake()
+        self._lift("credits")
 
     def give_up_waiting(self) -> None:
         """End the jobs that wait for credits; nothing runs any more that could be refunded."""
-        if (refusal := self._refusal) is None or self._schedule.watching:
+        if (refusal := self._refusal) is not None and not self._schedule.watching and not self._finding:
+            self._find_waiting(partial(self._end_waiting, refusal))
+
+    def _end_waiting(self, refusal: InsufficientCredits, waiting: list[Work], cost: int) -> None:
+        if self._refusal is None or self._schedule.watching:  # by now
             return
-        waiting, cost = self._waiting()
         self._go_on()
         refusal.add_note(
             f"{len(waiting)} jobs, which cost {cost} credits, were not sent for want of them. Top the account up and "
@@ -132,6 +141,17 @@ class Holds:
         )
         self._exclude(waiting, refusal)
 
-    def _waiting(self) -> tuple[list[Work], int]:
-        waiting = [each for each in self._host.works if not each.order.direct and self._schedule.is_queued(each)]
-        return waiting, sum(each.cost for each in waiting)
+    def _find_waiting(self, then: Callable[[list[Work], int], None]) -> None:
+        """Find the jobs that wait for credits, and what they cost."""
+        waiting: list[Work] = []
+
+        def look(work: Work) -> None:
+            if not work.order.direct and self._schedule.is_queued(work):
+                waiting.append(work)
+
+        def found() -> None:
+            self._finding = False
+            then(waiting, sum(work.cost for work in waiting))
+
+        self._finding = True
+        in_slices(tuple(self._host.works), look, found)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Generator, Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
 from ..api.request import Request
@@ -181,16 +182,34 @@ _LEFT = {
     JobState.DETACHED: "released to the service, to be attached again by task id",
     JobState.UNKNOWN: "perhaps taken by the service: check before you pay twice",
 }
+_SHOWN = 5
+"""How many of the jobs that cost nothing are named."""
 
 
-def warn_of_unfinished(who: str, jobs: Sequence[Job[Any]], *, journal: bool = False) -> None:
-    """Log one warning about jobs that were given up with their owner, with the ids of all that were paid for."""
+class Unfinished:
+    """What is left of jobs that were given up with their owner: the names of all that may be paid for."""
+
+    def __init__(self, jobs: Iterable[Job[Any]] = ()) -> None:
+        self.counts: Counter[JobState] = Counter()
+        self.names: defaultdict[JobState, list[str]] = defaultdict(list)
+        for job in jobs:
+            self.add(job)
+
+    def add(self, job: Job[Any]) -> None:
+        """Note one."""
+        state = job.state
+        self.counts[state] += 1
+        if state is not JobState.CANCELLED or self.counts[state] <= _SHOWN:
+            self.names[state].append(job.task_id or job.key)
+
+
+def warn_of_unfinished(who: str, left: Unfinished, *, journal: bool = False) -> None:
+    """Log one warning about jobs that were given up with their owner."""
     parts = []
     for state, what in _LEFT.items():
-        names = [job.task_id or job.key for job in jobs if job.state is state]
-        if names:
-            shown = names if state is not JobState.CANCELLED else [*names[:5], *(["…"] if len(names) > 5 else [])]
-            parts.append(f"{len(names)} {what} ({', '.join(shown)})")
+        if count := left.counts[state]:
+            names = left.names[state]
+            parts.append(f"{count} {what} ({', '.join([*names, '…'] if len(names) < count else names)})")
     if parts:
         kept = "; the journal has them all: submit them again, or resume, to go on" if journal else ""
         logger.warning("%s with unfinished jobs: %s%s", who, "; ".join(parts), kept)

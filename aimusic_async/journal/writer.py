@@ -32,8 +32,26 @@ class _Entry:
 
     step: Step
     then: Then | None
+    number: int
     failures: int = 0
     said: bool = False
+
+
+@attrs.define(eq=False)
+class _Waiter:
+    """Who waits until the steps up to a number are settled, of one record or of all."""
+
+    record_id: str | None
+    number: int
+    left: int
+    all_settled: asyncio.Future[None]
+
+    def settled(self, entry: _Entry) -> None:
+        """Note that one is."""
+        if entry.number <= self.number and self.record_id in (None, entry.step.id):
+            self.left -= 1
+            if not self.left and not self.all_settled.done():
+                self.all_settled.set_result(None)
 
 
 class WriteQueue:
@@ -48,7 +66,8 @@ class WriteQueue:
         self._in_hand: list[_Entry] = []  # what the journal is storing
         self._pending: Counter[str] = Counter()  # by record, both
         self._news = asyncio.Event()
-        self._settled = asyncio.Event()
+        self._appended = 0  # so many, ever
+        self._waiters: list[_Waiter] = []
         self._singly = 0  # so many steps are to be handed over each alone
         self._trouble = False
         self._ended = False
@@ -59,7 +78,8 @@ class WriteQueue:
 
     def append(self, step: Step, then: Then | None = None) -> None:
         """Append a step; `then` is called, from the event loop, with what it came to."""
-        entry = _Entry(step, then)
+        self._appended += 1
+        entry = _Entry(step, then, self._appended)
         self._pending[step.id] += 1
         if self._ended:
             self._settle(entry, _ended())
@@ -69,10 +89,11 @@ class WriteQueue:
 
     async def stored(self, record_id: str | None = None) -> None:
         """Wait until all that was appended so far, of one record or of all, is stored or has failed for good."""
-        waiting = {record_id} if record_id is not None else set(self._pending)
-        while waiting := {one for one in waiting if one in self._pending}:
-            self._settled.clear()
-            await self._settled.wait()
+        left = len(self._in_hand) + len(self._queue) if record_id is None else self._pending[record_id]
+        if left:
+            waiter = _Waiter(record_id, self._appended, left, asyncio.get_running_loop().create_future())
+            self._waiters.append(waiter)
+            await waiter.all_settled
 
     async def write(self) -> None:
         """Store what comes, until cancelled; what is not stored then has failed."""
@@ -166,13 +187,14 @@ class WriteQueue:
         self._pending[entry.step.id] -= 1
         if not self._pending[entry.step.id]:
             del self._pending[entry.step.id]
-            self._settled.set()
+        for waiter in self._waiters:
+            waiter.settled(entry)
+        self._waiters = [waiter for waiter in self._waiters if not waiter.all_settled.done()]
         if entry.then is not None:
             # Not from here: whatever it meets must not reach those whose steps come next.
             asyncio.get_running_loop().call_soon(entry.then, outcome)
         elif outcome.error is not None and not self._ended:
             logger.error("%r cannot be written down: %s", entry.step, outcome.error)
-
 
 def _ended() -> Outcome:
     return Outcome(None, changed=False, error=JournalError("the session has ended; nothing more is written down"))

@@ -7,7 +7,7 @@ import pytest
 from aimusic_async import JobState, sonic
 from aimusic_async.cli.screen import Screen, describe_error
 from aimusic_async.errors import JournalError, MusicError
-from aimusic_async.jobs.job import warn_of_unfinished
+from aimusic_async.jobs.job import Unfinished, warn_of_unfinished
 
 
 class Job:
@@ -82,8 +82,8 @@ def test_the_library_s_warning_of_unfinished_jobs_is_not_repeated_after_the_comm
     job = Job(JobState.DETACHED, "t-1")
     screen = Screen()
     with screen.logging():
-        warn_of_unfinished("the session was closed", [job])
+        warn_of_unfinished("the session was closed", Unfinished([job]))
         assert "t-1" in capsys.readouterr().err
         screen.jobs.append(job)
-        warn_of_unfinished("the session was closed", [job])
+        warn_of_unfinished("the session was closed", Unfinished([job]))
     assert capsys.readouterr().err == ""
