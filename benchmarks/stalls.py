@@ -14,9 +14,9 @@ import tempfile
 import time
 from asyncio import events
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from aiohttp import web
 from rich.console import Group
@@ -54,7 +54,7 @@ class Turns:
         self.collecting = 0.0  # in this turn
         self._run = events.Handle._run  # noqa: SLF001 - there is no other place where a turn can be seen
 
-    def __enter__(self) -> Turns:
+    def __enter__(self) -> Self:
         def timed(handle: events.Handle) -> None:
             self.collecting, began = 0.0, time.thread_time()
             self._run(handle)
@@ -68,7 +68,7 @@ class Turns:
         events.Handle._run = self._run  # type: ignore[method-assign]  # noqa: SLF001 - as above
         gc.callbacks.remove(self._collected)
 
-    def _collected(self, phase: str, info: dict[str, int]) -> None:
+    def _collected(self, phase: str, _info: dict[str, int]) -> None:
         now = time.thread_time()
         if phase == "start":
             self._since = now
@@ -114,13 +114,12 @@ async def _measure(turns: Turns, jobs: int) -> list[tuple[str, float]]:
             await _fill(group.submit, jobs)
             note("entering jobs into a group")
         note("a group's time-out")
-        try:
-            async with music.group() as group:
+        with suppress(TimeoutError):
+            async with music.group() as group, asyncio.timeout(None) as limit:
                 await _fill(group.submit, jobs)
                 turns.take()
-                raise KeyError
-        except KeyError:
-            pass
+                limit.reschedule(0)
+                await asyncio.Event().wait()
         await asyncio.sleep(0)
         note("leaving a group by an exception")
         await _fill(music.submit, jobs)
@@ -176,7 +175,7 @@ def _song(number: int) -> sonic.CreateMusic:
 async def _refusing() -> AsyncIterator[str]:
     """Serve a service to which every key is wrong."""
 
-    async def refuse(request: web.Request) -> web.Response:
+    async def refuse(_request: web.Request) -> web.Response:
         return web.json_response({"error": "unauthorized", "message": "Invalid API key"}, status=401)
 
     app = web.Application()

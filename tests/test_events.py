@@ -63,3 +63,28 @@ def test_a_listener_can_leave_also_while_it_hears():
     events.emit("second")
     leave()
     assert heard == ["first"]
+
+
+def test_a_listener_hears_only_the_kinds_that_it_names():
+    events, all_of_them, some = Events(), [], []
+    events.listen(all_of_them.append)
+    leave = events.listen(some.append, JobChanged, RequestSent)
+    changed, sent = JobChanged(None, JobState.QUEUED), RequestSent(Purpose.POLL, None)
+    answered = RequestAnswered(Purpose.POLL, None, 200, 1.0)
+    for event in (changed, sent, answered):
+        events.emit(event)
+    leave()
+    events.emit(sent)
+    assert all_of_them == [changed, sent, answered, sent]
+    assert some == [changed, sent]
+
+
+def test_who_listens_to_a_kind_is_known_before_an_event_is_made():
+    events = Events()
+    assert not events.listeners(JobChanged)
+    leave = events.listen(print, JobChanged)
+    assert events.listeners(JobChanged) == (print,)
+    assert not events.listeners(RequestSent)
+    leave()
+    leave()
+    assert not events.listeners(JobChanged)

@@ -176,6 +176,11 @@ class Dispatcher:
         """What has not ended."""
         return self._works.values()
 
+    @property
+    def posting(self) -> bool:
+        """Whether a POST is under way."""
+        return bool(self._spending.posts)
+
     def wake(self) -> None:
         """Say that there is something new in the schedule."""
         self._spending.wake()
@@ -335,8 +340,7 @@ class Dispatcher:
         watcher, work.watcher = work.watcher, None
         if watcher is not None:
             watcher(work.job)
-        if not self._spending.posts:
-            self._holds.give_up_waiting()
+        self._holds.give_up_waiting()
 
     # --- the journal -------------------------------------------------------------------------------------------------
 

@@ -29,6 +29,8 @@ class Host(Protocol):
     @property
     def works(self) -> Collection[Work]: ...  # noqa: D102 - as there
     def happen(self, work: Work, event: Excluded) -> None: ...  # noqa: D102 - as there
+    @property
+    def posting(self) -> bool: ...  # noqa: D102 - as there
     def wake(self) -> None: ...  # noqa: D102 - as there
 
 
@@ -127,12 +129,16 @@ class Holds:
         self._lift("credits")
 
     def give_up_waiting(self) -> None:
-        """End the jobs that wait for credits; nothing runs any more that could be refunded."""
-        if (refusal := self._refusal) is not None and not self._schedule.watching and not self._finding:
+        """End the jobs that wait for credits, once nothing runs any more that could be refunded."""
+        if (refusal := self._hopeless()) is not None and not self._finding:
             self._find_waiting(partial(self._end_waiting, refusal))
 
+    def _hopeless(self) -> InsufficientCredits | None:
+        """Return the refusal for which jobs wait, if nothing is under way any more that could end that."""
+        return None if self._host.posting or self._schedule.watching else self._refusal
+
     def _end_waiting(self, refusal: InsufficientCredits, waiting: list[Work], cost: int) -> None:
-        if self._refusal is None or self._schedule.watching:  # by now
+        if self._hopeless() is not refusal:  # by now
             return
         self._go_on()
         refusal.add_note(
@@ -152,6 +158,7 @@ class Holds:
         def found() -> None:
             self._finding = False
             then(waiting, sum(work.cost for work in waiting))
+            self.give_up_waiting()
 
         self._finding = True
         in_slices(tuple(self._host.works), look, found)

@@ -196,6 +196,7 @@ class WriteQueue:
         elif outcome.error is not None and not self._ended:
             logger.error("%r cannot be written down: %s", entry.step, outcome.error)
 
+
 def _ended() -> Outcome:
     return Outcome(None, changed=False, error=JournalError("the session has ended; nothing more is written down"))
 
