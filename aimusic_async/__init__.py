@@ -49,6 +49,7 @@ if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` says the same to Py
     from .errors import ConfigurationError as ConfigurationError
     from .errors import ContentRejected as ContentRejected
     from .errors import EndpointRetired as EndpointRetired
+    from .errors import GatewayError as GatewayError
     from .errors import InsufficientCredits as InsufficientCredits
     from .errors import InvalidPayload as InvalidPayload
     from .errors import InvalidRequest as InvalidRequest
@@ -115,9 +116,9 @@ else:
         "files.download": "DownloadFailed DownloadProgress",
         "errors": """
             ApiError AuthenticationError BudgetExceeded ConfigurationError ContentRejected EndpointRetired
-            InsufficientCredits InvalidPayload InvalidRequest InvalidSignature JobCancelled JobError JobFailed
-            JobTimeout JournalError KeyConflict MusicError NotFound NotSent RateLimited ServerError StaleTimestamp
-            SubmissionUnknown SubscriptionRequired TransportError ValidationError WebhookError
+            GatewayError InsufficientCredits InvalidPayload InvalidRequest InvalidSignature JobCancelled JobError
+            JobFailed JobTimeout JournalError KeyConflict MusicError NotFound NotSent RateLimited ServerError
+            StaleTimestamp SubmissionUnknown SubscriptionRequired TransportError ValidationError WebhookError
         """,
         "events": """
             CreditsShort Event Events JobChanged JobState JobStreaming Purpose RefusedRepeatedly RequestAnswered

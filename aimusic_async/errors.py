@@ -134,6 +134,19 @@ class ServerError(ApiError):
     """5xx, or an answer that makes no sense: the service failed."""
 
 
+class GatewayError(ServerError):
+    """Somebody on the way answered instead of the service: a gateway, a proxy, a filter. It is no verdict on anything.
+
+    `retry_after`: the seconds that it asked us to wait, None when it did not say. With a status of 307, 308, 405, 413,
+    414, 429 or 431 the request surely did not reach the service; with any other it may have.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None, **rest: Any) -> None:
+        """Keep `retry_after` beside what every `ApiError` has."""
+        self.retry_after = retry_after
+        super().__init__(message, **rest)
+
+
 class TransportError(MusicError):
     """The request or its answer was lost on the way."""
 

@@ -1,7 +1,7 @@
 """What a refusal means: status, `type` word and text of an answer → the error class to raise. Pure.
 
-The status alone does not say: 403 stands for money, subscription, content and queues; an unknown task is a 400; and an
-error may come inside an HTTP 200 with a `code` of its own.
+Only what the service says itself is a verdict. The status alone does not say it: 403 stands for money, subscription,
+content and queues; an unknown task is a 400; and an error may come inside an HTTP 200 with a `code` of its own.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ..errors import (
     AuthenticationError,
     ContentRejected,
     EndpointRetired,
+    GatewayError,
     InsufficientCredits,
     NotFound,
     RateLimited,
@@ -22,6 +23,9 @@ from ..errors import (
     SubscriptionRequired,
     ValidationError,
 )
+from .reasons import NO_REASON, failed_step, message_of, shortened
+from .reply import number, task_id_in
+from .whose import is_of_the_service
 
 _BY_STATUS: Mapping[int, type[ApiError]] = {
     400: ValidationError,
@@ -72,20 +76,34 @@ _BY_TEXT: Mapping[int, tuple[tuple[str, type[ApiError]], ...]] = {
 
 
 def refusal(
-    status: int, body: Any, *, text: str = "", retry_after: float | None = None, request: object | None = None
+    status: int,
+    body: Any,
+    *,
+    text: str = "",
+    retry_after: float | None = None,
+    location: str = "",
+    request: object | None = None,
 ) -> ApiError | None:
-    """Return the error for an answer, None when it is none."""
+    """Return the error for an answer, None when it is none.
+
+    What the service itself says becomes the class that a user can act on. What anybody else says, be it a page or
+    JSON, is a `GatewayError` whatever its status, but for a 429, which asks for the same as the service's own.
+    """
     fields = body if isinstance(body, dict) else {}
-    code = fields.get("code")
-    if status < 300 and isinstance(code, int) and not isinstance(code, bool) and code >= 400:
-        status = code
-    if status < 300 and not fields.get("task_id"):
+    theirs = 300 <= status < 400 or not is_of_the_service(status, fields)  # a redirect is no answer either
+    if status < 300:
         status = _status_inside(fields) or status
     if status < 300:
         return None
-    message = message_of(fields) or text or "the service gave no reason"
-    kind = _kind(status, message)
+    message = message_of(fields) or text or shortened(body) or NO_REASON
     common: dict[str, Any] = {"status": status, "type": _word(fields), "request": request, "body": body}
+    if theirs and status != 429:
+        if status < 400:
+            message = f"redirected to {location or 'nowhere'}, which is not followed: is base_url right?"
+        else:
+            message = f"not the service's own answer, but somebody's on the way: {message}"
+        return GatewayError(message, retry_after=retry_after, **common)
+    kind = _kind(status, message)
     if kind is RateLimited:
         return RateLimited(message, retry_after=retry_after, **common)
     return kind(message, **common)
@@ -93,11 +111,16 @@ def refusal(
 
 def _status_inside(fields: Mapping[str, Any]) -> int | None:
     """Return the status that a body with HTTP 200 should have had, None when it is no error."""
-    if _failed_step(fields):
-        return 400
-    if "data" in fields or not isinstance(fields.get("error"), str):
+    code = number(fields.get("code"))
+    if code is not None and 400 <= code < 600:
+        return int(code)
+    if task_id_in(fields) is not None:
         return None
-    return _BY_WORD.get(_word(fields) or "")
+    if failed_step(fields):
+        return 400
+    if "data" in fields or not message_of({**fields, "message": None}):
+        return None
+    return _BY_WORD.get((_word(fields) or "").lower())
 
 
 def _kind(status: int, message: str) -> type[ApiError]:
@@ -105,7 +128,7 @@ def _kind(status: int, message: str) -> type[ApiError]:
     for words, kind in _BY_TEXT.get(status, ()):
         if words in lowered:
             return kind
-    if status >= 500 or status < 400:  # a redirect is not an answer either
+    if status >= 500:
         return ServerError
     return _BY_STATUS.get(status, ApiError)
 
@@ -113,23 +136,3 @@ def _kind(status: int, message: str) -> type[ApiError]:
 def _word(fields: Mapping[str, Any]) -> str | None:
     word = fields.get("type")
     return word if isinstance(word, str) else None
-
-
-def message_of(fields: Mapping[str, Any]) -> str:
-    """Return the text of an error body: the first of `error`, `detail`, `message`, or the failed step's."""
-    if step := _failed_step(fields):
-        return step
-    for name in ("error", "detail", "message"):
-        value = fields.get(name)
-        if isinstance(value, str) and value.strip():
-            return value.strip()
-    return ""
-
-
-def _failed_step(fields: Mapping[str, Any]) -> str:
-    """Return why the upload of a composite operation failed; it hides in `steps`."""
-    steps = fields.get("steps")
-    upload = steps.get("upload") if isinstance(steps, dict) else None
-    if not isinstance(upload, dict) or upload.get("clip_id"):
-        return ""
-    return next((value for name in ("error", "message") if isinstance(value := upload.get(name), str) and value), "")

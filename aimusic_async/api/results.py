@@ -13,9 +13,19 @@ import attrs
 
 Raw = Mapping[str, Any]
 
-SUCCEEDED = frozenset({"succeeded", "success", "complete"})
-FAILED = frozenset({"failed", "error"})
-"""How the platforms spell the two final states; every other word means that it still runs."""
+_SUCCEEDED = frozenset({"succeeded", "success", "complete", "completed", "done", "finished"})
+_FAILED = frozenset({"failed", "fail", "failure", "error", "cancelled", "canceled", "rejected", "timeout"})
+
+
+def settled(state: Any) -> bool | None:
+    """Say what a word for a state means: True is a success, False a failure; any other word means that it still runs.
+
+    The platforms spell the two in many ways; case and blanks around a word do not count.
+    """
+    word = state.strip().lower() if isinstance(state, str) else ""
+    if word in _SUCCEEDED:
+        return True
+    return False if word in _FAILED or word.endswith("_failed") else None
 
 
 def _raw() -> Any:
@@ -53,12 +63,12 @@ class Clip:
     @property
     def succeeded(self) -> bool:
         """Whether the final audio is there."""
-        return self.state.lower() in SUCCEEDED
+        return settled(self.state) is True
 
     @property
     def failed(self) -> bool:
         """Whether it will never be there."""
-        return self.state.lower() in FAILED
+        return settled(self.state) is False
 
 
 @attrs.frozen(kw_only=True)

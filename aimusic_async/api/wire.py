@@ -1,92 +1,50 @@
 """Between values and the wire: request → JSON, answer → result or error. Pure; forgiving in what it reads.
 
-The service has a dozen answer shapes (`code` or none, `data` as list, object or missing, errors inside a 200, HTML on
-a 502). Whatever comes, a function here returns a value or raises a `MusicError`, never anything else.
+The service has a dozen answer shapes (`code` or none, `data` as list, object or missing, errors inside a 200), and what
+stands before it has more. Whatever comes, a function here returns a value or raises a `MusicError`, nothing else.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from enum import Enum, StrEnum
 from functools import cache
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from ..errors import ApiError, ServerError
-from .forgiving import UNREADABLE, maybe_text, number, structure
-from .refusals import message_of, refusal
+from ..errors import ApiError, GatewayError, ServerError
+from .clips import failed, read_clips
+from .forgiving import UNREADABLE, maybe_bool, structure
+from .progress import Progress, SongEvent, TaskState
+from .reasons import message_of, reason_of, reason_of_clip, shortened
+from .refusals import refusal
+from .reply import Reply, find_task_id
 from .request import Answer, Request
-from .results import FAILED, SUCCEEDED, Clip, Clips
+from .results import Clips, settled
+from .whose import is_of_the_service
 
 if TYPE_CHECKING:
     from cattrs import Converter
 
+__all__ = [
+    "Progress",
+    "Reply",
+    "SongEvent",
+    "TaskState",
+    "encode",
+    "find_task_id",
+    "given",
+    "read_failure",
+    "read_now",
+    "read_task",
+    "read_task_id",
+]
+
 R = TypeVar("R")
 
-
-@attrs.frozen(kw_only=True)
-class Reply:
-    """An answer as it came over the wire, not interpreted yet."""
-
-    status: int
-    body: Any = None
-    """The JSON value; None when the answer is not JSON."""
-    text: str = ""
-    """The beginning of an answer that is not JSON."""
-    retry_after: float | None = None
-    """Seconds, from the header of that name."""
-
-    @classmethod
-    def parse(cls, status: int, body: bytes, *, retry_after: str | None = None) -> Reply:
-        """Read an answer's bytes; never fails."""
-        seconds = number(retry_after)
-        wait = seconds if seconds is not None and seconds >= 0 else None
-        try:
-            return cls(status=status, body=json.loads(body), retry_after=wait)
-        except (ValueError, RecursionError):
-            return cls(status=status, text=" ".join(body[:200].decode(errors="replace").split()), retry_after=wait)
-
-    @property
-    def fields(self) -> Mapping[str, Any]:
-        """The body's fields; empty when it is no object."""
-        return self.body if isinstance(self.body, dict) else {}
-
-
-class TaskState(Enum):
-    """The state of a task."""
-
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-
-
-class SongEvent(StrEnum):
-    """What a webhook reports about a task: the word under `event` in its body, which otherwise is a poll's answer."""
-
-    COMPLETED = "song.completed"
-    """The task has succeeded."""
-    FAILED = "song.failed"
-    """The task has failed."""
-    STREAMING = "song.streaming"
-    """The task still runs, and its clips can be listened to (sonic only)."""
-
-
-@attrs.frozen(kw_only=True)
-class Progress(Generic[R]):
-    """What one poll of a task showed."""
-
-    state: TaskState
-    result: R | None = None
-    """Set when succeeded."""
-    clips: tuple[Clip, ...] = ()
-    """Clips seen so far, running ones included."""
-    reason: str = ""
-    """Why it failed."""
-    refunded: bool | None = None
-    """Whether the failure was refunded; None when the service did not say."""
-    raw: Any = None
+_STILL = frozenset({"pending", "running"})
+"""Words for a whole task that say that it runs, whatever else the answer holds."""
+_DEEPEST_ENVELOPE = 3
 
 
 # --- request → JSON ------------------------------------------------------------------------------------------------
@@ -111,16 +69,6 @@ def encode(request: Request[Any]) -> dict[str, Any]:
 
 
 # --- answer → value ------------------------------------------------------------------------------------------------
-
-
-def find_task_id(reply: Reply) -> str | None:
-    """Return the id of a task that an answer names, whatever else it says."""
-    data = reply.fields.get("data")
-    for place in (reply.fields, data if isinstance(data, dict) else {}):
-        task_id = place.get("task_id")
-        if isinstance(task_id, str | int) and not isinstance(task_id, bool) and str(task_id).strip():
-            return str(task_id)
-    return None
 
 
 def read_task_id(request: Request[Any], reply: Reply) -> str:
@@ -148,7 +96,7 @@ def read_now(request: Request[R], reply: Reply) -> R | None:
     try:
         return structure(payload, request.result_type(), raw=reply.fields)
     except UNREADABLE as error:
-        if repeatable and reply.fields:
+        if repeatable and is_of_the_service(reply.status, reply.body):
             return None
         raise _senseless(request, reply, str(error)) from error
 
@@ -157,18 +105,21 @@ def read_task(cls: type[Request[R]], task_id: str, reply: Reply) -> Progress[R]:
     """Return the state of a task, from a poll or a webhook; raises `ApiError` when the answer does not say it."""
     if _not_ready(reply):
         return Progress(state=TaskState.RUNNING, raw=reply.body)
-    fields = reply.fields
-    word = str(fields.get("status", "")).lower()  # producer and nuro say it once, for the whole task
+    fields = _unwrapped(reply.fields)
+    status = settled(fields.get("status"))  # producer and nuro say it once, for the whole task
     reason = message_of(fields)
     timed_out = "data" not in fields and (
         fields.get("type") == "timeout" or (reply.status == 504 and "due to timeout" in reason)
     )
-    over = timed_out or fields.get("type") == "failed" or fields.get("refund_processed") is True
+    over = fields.get("type") == "failed" or maybe_bool(fields.get("refund_processed")) is True
     over = over or (fields.get("event") == SongEvent.FAILED and not fields.get("data"))
-    if over or (word in FAILED and reply.status < 300):
-        return _failed(fields, reason or "the service gave no reason")
+    ours = is_of_the_service(reply.status, reply.body)
+    if ours and (timed_out or over or (status is False and reply.status < 300)):
+        return failed(fields, reason_of(fields))
     _raise_refusal(cls, reply)
-    if word in {"pending", "running"}:
+    if not ours:
+        raise _senseless(cls, reply, "it is not the service's")
+    if status is None and isinstance(fields.get("status"), str) and fields["status"].strip().lower() in _STILL:
         return Progress(state=TaskState.RUNNING, raw=reply.body)
     try:
         return _read_data(cls, task_id, fields)
@@ -176,25 +127,35 @@ def read_task(cls: type[Request[R]], task_id: str, reply: Reply) -> Progress[R]:
         raise _senseless(cls, reply, str(error)) from error
 
 
+def _unwrapped(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the fields of an answer in whose `data` stands the whole task, with the clips in `data` of its own."""
+    for _ in range(_DEEPEST_ENVELOPE):
+        inner = fields.get("data")
+        if not isinstance(inner, dict) or "data" not in inner:
+            break
+        fields = {**fields, **inner}
+    return fields
+
+
 def _read_data(cls: type[Request[R]], task_id: str, fields: Mapping[str, Any]) -> Progress[R]:
     result_type = cls.result_type()
     data = fields.get("data")
     if issubclass(result_type, Clips):
-        items = data if isinstance(data, list) else []
+        items = [one for one in data if isinstance(one, dict)] if isinstance(data, list) else []
         if "data" not in fields and fields.keys() & {"status", "audio_url"}:
-            items = [fields]  # nuro: one clip, spread over the body, without an id of its own
+            items = [dict(fields)]  # nuro: one clip, spread over the body, without an id of its own
         elif data and isinstance(data, dict):
             items = [data]  # the same in a webhook's envelope
-        return _read_clips(cls, result_type, task_id, fields, items)
+        return read_clips(result_type, task_id, fields, items, least=cls.endpoint.clips)
     one = data[0] if isinstance(data, list) and data else data
     if "data" not in fields and _needed(result_type) <= fields.keys():
         one = fields  # the callback of an upload
     if not isinstance(one, dict) or not one:
         return Progress(state=TaskState.RUNNING, raw=fields)
-    state = str(one.get("state") or "succeeded").lower()  # an entry without a state is final
-    if state in FAILED:
-        return _failed(fields, maybe_text(one.get("error_message")) or "the service gave no reason")
-    if state not in SUCCEEDED:
+    state = settled(one.get("state") or "succeeded")  # an entry without a state is final
+    if state is False:
+        return failed(fields, reason_of_clip(one) or reason_of(fields))
+    if state is None:
         return Progress(state=TaskState.RUNNING, raw=fields)
     return Progress(state=TaskState.SUCCEEDED, result=structure(one, result_type, raw=fields), raw=fields)
 
@@ -205,70 +166,27 @@ def _needed(result_type: Any) -> set[str]:
 
 def read_failure(fields: Mapping[str, Any]) -> Progress[Any]:
     """Return the progress that an answer about a failed task reports."""
-    return _failed(fields, message_of(fields) or "the service gave no reason")
-
-
-def _failed(fields: Mapping[str, Any], reason: str, clips: tuple[Clip, ...] = ()) -> Progress[Any]:
-    refunded = _refunded(fields, reason)
-    return Progress(state=TaskState.FAILED, clips=clips, reason=reason, refunded=refunded, raw=fields)
-
-
-def _read_clips(
-    cls: type[Request[Any]], result_type: Any, task_id: str, raw: Mapping[str, Any], data: list[Any]
-) -> Progress[Any]:
-    parts: list[Clip] = []
-    full: list[Clip] = []
-    joined = True
-    for item in data:
-        pair = "extended" in item or "replaced" in item
-        part = (item.get("extended") or item.get("replaced") or {}) if pair else item
-        parts.append(_read_clip(part, task_id if len(data) == 1 else "", raw))
-        if pair and item.get("full"):
-            full.append(_read_clip(item["full"], "", raw))
-        elif pair and not parts[-1].failed:
-            joined = False
-    everything = (*parts, *full)
-    if len(parts) < cls.endpoint.clips or not joined or not all(clip.succeeded or clip.failed for clip in everything):
-        return Progress(state=TaskState.RUNNING, clips=everything, raw=raw)
-    good = tuple(clip for clip in parts if clip.succeeded)
-    bad = tuple(clip for clip in everything if clip.failed)
-    if not good:
-        reason = next((clip.error_message for clip in bad if clip.error_message), "every clip failed")
-        return _failed(raw, reason, everything)
-    joint: dict[str, Any] = {"full": tuple(clip for clip in full if clip.succeeded)} if full else {}
-    result = result_type(task_id=task_id, clips=good, failed=bad, raw=raw, **joint)
-    return Progress(state=TaskState.SUCCEEDED, result=result, clips=everything, raw=raw)
-
-
-def _read_clip(item: Mapping[str, Any], only_id: str, task: Mapping[str, Any]) -> Clip:
-    """Read one entry; one without an id is taken for one that is not final yet, unless it is the task's only one."""
-    given = {name: value for name, value in item.items() if value is not None and value != ""}
-    clip_id = given.setdefault("clip_id", only_id or "?")
-    # An entry may omit its state: then the task's counts, or that it has its audio, unless the audio only streams.
-    final = given.keys() & {"audio_url", "wav_url"} and task.get("event") != SongEvent.STREAMING
-    given.setdefault("state", given.get("status") or task.get("status") or ("succeeded" if final else "running"))
-    clip = structure(given, Clip, raw=item)
-    return clip if clip_id != "?" else attrs.evolve(clip, state="pending")
+    return failed(fields, reason_of(fields))
 
 
 def _not_ready(reply: Reply) -> bool:
     return reply.status < 300 and reply.fields.get("type") == "not_ready"
 
 
-def _refunded(fields: Mapping[str, Any], reason: str) -> bool | None:
-    said = fields.get("refund_processed")
-    if isinstance(said, bool):
-        return said
-    lowered = reason.lower()
-    return "not refunded" not in lowered if "refunded" in lowered else None
-
-
 def _raise_refusal(request: Request[Any] | type[Request[Any]], reply: Reply) -> None:
-    if error := refusal(reply.status, reply.body, text=reply.text, retry_after=reply.retry_after, request=request):
+    error = refusal(
+        reply.status,
+        reply.body,
+        text=reply.text,
+        retry_after=reply.retry_after,
+        location=reply.location,
+        request=request,
+    )
+    if error is not None:
         raise error
 
 
 def _senseless(request: Request[Any] | type[Request[Any]], reply: Reply, why: str) -> ApiError:
-    shown = reply.text or json.dumps(reply.body)[:200]
-    message = f"the answer makes no sense ({why}): {shown}"
-    return ServerError(message, status=reply.status, request=request, body=reply.body)
+    kind = ServerError if is_of_the_service(reply.status, reply.body) else GatewayError
+    message = f"the answer makes no sense ({why}): {reply.text or shortened(reply.body)}"
+    return kind(message, status=reply.status, request=request, body=reply.body)

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..api.results import FAILED, SUCCEEDED
+from ..api.results import settled
 from ..api.wire import SongEvent, read_failure
 from ..callbacks import WebhookConfig
 from ..events import logger
@@ -100,4 +100,4 @@ def _all_ended(body: Mapping[str, Any]) -> bool:
     data = body.get("data")
     items = data if isinstance(data, list) else [data]
     states = (item.get("state") for item in items if isinstance(item, dict))
-    return all(state is None or str(state).lower() in SUCCEEDED | FAILED for state in states)
+    return all(state is None or settled(state) is not None for state in states)

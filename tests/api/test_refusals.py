@@ -65,7 +65,6 @@ PAGE = [
     (429, "rate_limited", "too many requests", RateLimited),
     (500, "server_error", "Internal Server Error.", ServerError),
     (502, "upstream_error", "bad gateway", ServerError),
-    (302, None, "moved", ServerError),
 ]
 
 

@@ -104,7 +104,7 @@ def test_a_pair_whose_part_failed_does_not_wait_for_its_whole():
 
 
 def test_a_voice_comes_as_an_object():
-    for early in ({"type": "not_ready"}, {"data": {}}, {"data": None}, {}):
+    for early in ({"type": "not_ready", "error": "wait"}, {"data": {}}, {"data": None}, {"code": 200}):
         assert look(early, operation=sonic.CreateVoice).state is TaskState.RUNNING
     done = look({"code": 200, "data": {"persona_id": "p-1", "name": "Alto"}}, operation=sonic.CreateVoice)
     assert (done.result.persona_id, done.result.name) == ("p-1", "Alto")

@@ -168,10 +168,12 @@ def test_its_end_is_written_down_too():
     assert steps(delivery("t1", KEPT, SongEvent.FAILED))[1].refunded is False
 
 
-@pytest.mark.parametrize("body", [{}, {"error": " "}])
-def test_a_failure_without_a_reason_says_so(body):
+@pytest.mark.parametrize(
+    ("body", "reason"), [({}, "the service gave no reason"), ({"error": " ", "at": 7}, '{"error": " ", "at": 7}')]
+)
+def test_a_failure_without_a_reason_says_so_or_shows_what_came(body, reason):
     _, finished = steps(delivery("t1", reply(body), SongEvent.FAILED))
-    assert (finished.error, finished.refunded) == ("the service gave no reason", None)
+    assert (finished.error, finished.refunded) == (reason, None)
 
 
 def test_what_is_said_to_be_complete_and_still_runs_is_polled_by_who_works_on_it():
