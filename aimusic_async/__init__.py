@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` says the same to Py
     from .api.fields import ClipId as ClipId
     from .api.plain import from_plain as from_plain
     from .api.plain import to_plain as to_plain
+    from .api.progress import SongEvent as SongEvent
     from .api.request import Answer as Answer
     from .api.request import Endpoint as Endpoint
     from .api.request import Request as Request
@@ -41,7 +42,6 @@ if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` says the same to Py
     from .api.results import Voice as Voice
     from .api.results import Vox as Vox
     from .api.results import Wav as Wav
-    from .api.wire import SongEvent as SongEvent
     from .callbacks import WebhookConfig as WebhookConfig
     from .errors import ApiError as ApiError
     from .errors import AuthenticationError as AuthenticationError
@@ -111,7 +111,7 @@ else:
             AlignedWord Bpm Clip Clips Credits Lyrics LyricsText LyricsTimeline Midi MidiInstrument MidiNote Persona
             Song Stems TagSuggestion UploadedClip Voice Vox Wav
         """,
-        "api.wire": "SongEvent",
+        "api.progress": "SongEvent",
         "callbacks": "WebhookConfig",
         "files.download": "DownloadFailed DownloadProgress",
         "errors": """

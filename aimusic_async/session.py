@@ -224,8 +224,8 @@ class MusicSession:
     async def run(self, request: Request[R], *, timeout: float | None = None) -> R:
         """Send a request before all batch work, and return its result.
 
-        `timeout`: seconds from the moment the service accepted a task; then `JobTimeout`. Cancelling cancels the job:
-        a task that was sent goes on at the service, unseen. Raises what `Job.result` raises.
+        `timeout`: seconds from this call; then `JobTimeout`, after a POST that is under way. Cancelling cancels the
+        job: a task that was sent goes on at the service, unseen. Raises what `Job.result` raises.
         """
         job = self.open_job(request, timeout=timeout, direct=True)
         try:

@@ -47,7 +47,7 @@ class FakeService:
     """
 
     def __init__(self):
-        self.steps = {}
+        self.steps = {"/get-credits": [{"credits": 100, "extra_credits": 0}]}
         self.asked = []
 
     def script(self, path, *steps):

@@ -171,7 +171,7 @@ async def test_the_first_failure_cancels_the_rest_a_few_in_each_turn(fake):
 
 
 async def test_a_wrong_key_ends_all_that_waits_a_few_in_each_turn_and_sends_nothing_meanwhile(fake):
-    fake.script("/sonic/upsample-tags", (401, {"error": "unauthorized", "message": "Invalid API key"}))
+    fake.script("/sonic/upsample-tags", (401, {"type": "unauthorized", "error": "Invalid API key"}))
     async with MusicSession("k" * 20, fake.url, limiter=TokenBucket(1000, capacity=5, margin=0)) as music:
         jobs = fill(music.submit)
         await asyncio.sleep(0)
@@ -196,7 +196,7 @@ async def test_resuming_leaves_the_loop_to_others_in_between(tmp_path, song):
 
 
 async def test_a_lack_of_credits_is_counted_a_few_jobs_in_each_turn_and_said_once(fake, song, caplog):
-    fake.script("/sonic/create", (403, {"error": "Insufficient credits", "message": "Insufficient credits"}))
+    fake.script("/sonic/create", (403, {"type": "forbidden", "error": "Insufficient credits"}))
     async with MusicSession("k" * 20, fake.url, limiter=TokenBucket(1000, margin=0)) as music:
         jobs = [music.submit(song(title=str(number))) for number in range(JOBS)]
         await asyncio.gather(*(job.wait() for job in jobs))

@@ -127,7 +127,7 @@ def task_id_in(body: Any) -> str | None:
     fields = body if isinstance(body, dict) else {}
     data = fields.get("data")
     for place in (fields, data if isinstance(data, dict) else {}):
-        if (task_id := _id(place.get("task_id"))) is not None:
+        if (task_id := as_id(place.get("task_id"))) is not None:
             return task_id
     return next(_ids(body), None)
 
@@ -139,19 +139,21 @@ def _ids(body: Any) -> Iterator[str]:
         inner: list[Any] = []
         for one in level:
             if isinstance(one, dict):
-                named = ((name, _id(value)) for name, value in one.items())
-                yield from (value for name, value in named if value is not None and _means_task_id(name))
+                named = ((name, as_id(value)) for name, value in one.items())
+                yield from (value for name, value in named if value is not None and means_task_id(name))
                 inner += one.values()
             elif isinstance(one, list):
                 inner += one
         level = [one for one in inner if isinstance(one, dict | list)]
 
 
-def _means_task_id(name: str) -> bool:
+def means_task_id(name: str) -> bool:
+    """Whether a field of that name holds the id of a task, however it is spelt."""
     return name.lower().replace("_", "").replace("-", "") == "taskid"
 
 
-def _id(value: Any) -> str | None:
+def as_id(value: Any) -> str | None:
+    """Return an id, which may be a number; None when it is none."""
     if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
         return str(value).strip()
     return None

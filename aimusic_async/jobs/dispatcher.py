@@ -12,12 +12,7 @@ import attrs
 
 from ..callbacks import WebhookConfig
 from ..clock import Clock
-from ..errors import (
-    JobCancelled,
-    JobTimeout,
-    JournalError,
-    MusicError,
-)
+from ..errors import JobCancelled, JobTimeout, JournalError, MusicError
 from ..events import Event, Events, JobChanged, JobState, JobStreaming, logger
 from ..journal.protocol import Outcome
 from ..journal.record import JobRecord
@@ -93,7 +88,8 @@ class Dispatcher:
             interval=settings.poll_interval,
         )
         self._doing = self._doings()
-        self._holds = Holds(self, self._schedule, [lane.limiter for lane in self._spending.lanes], clock, events)
+        limiters = [lane.limiter for lane in self._spending.lanes]
+        self._holds = Holds(self, self._schedule, limiters, clock, events, outage=self._spending.outage)
 
     # --- what jobs and sessions call -----------------------------------------------------------------------------
 

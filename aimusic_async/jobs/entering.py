@@ -18,16 +18,17 @@ _REMEMBERED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.UNKNOWN})
 
 
 def submitted(work: Work, record: JobRecord | None, now: float) -> list[Effect]:
-    """Queue or watch it; with a journal, ask that first."""
+    """Queue or watch it; with a journal, ask that first. The time of a direct call counts from here."""
+    started: list[Effect] = [Do.START_TIMER] if work.order.direct else []
     if work.id is None and work.task_id is None:
-        return [Queue()]
+        return [*started, Queue()]
     work.watched_since = now
     if work.id is None:
         return [Do.START_TIMER, Do.KNOWN, Watch(None)]
     if record is not None:
-        return _enter(work, record)
+        return [*started, *_enter(work, record)]
     work.where = Where.ENTERING
-    return [Put(steps.Enter(work.new_record(), work.order.resend, work.limits))]
+    return [*started, Put(steps.Enter(work.new_record(), work.order.resend, work.limits))]
 
 
 def _enter(work: Work, record: JobRecord) -> list[Effect]:

@@ -8,19 +8,30 @@ from functools import partial
 from typing import Protocol
 
 from ..clock import Clock
-from ..errors import AuthenticationError, InsufficientCredits, MusicError, RateLimited, SubscriptionRequired
+from ..errors import (
+    AuthenticationError,
+    InsufficientCredits,
+    MusicError,
+    RateLimited,
+    ServerError,
+    SubscriptionRequired,
+    TransportError,
+)
 from ..events import CreditsShort, Events, RefusedRepeatedly, RequestRefused, logger
 from ..limiting.bucket import RateLimiter
 from ..scheduling.retry import pause
 from ..scheduling.schedule import Schedule
 from ..slices import in_slices
-from .happenings import Excluded
+from .happenings import Excluded, GivenUp
+from .outage import Outage
 from .work import Work
 
 _TRY_AGAIN = 300.0
 """Seconds after which a submit that the account could not pay is tried again: somebody may have topped it up."""
 _REPEATEDLY = 3
 """Refusals for speed after which it is logged that the limit does not fit."""
+_LONG = 60.0
+"""Seconds: a pause that long is logged."""
 
 
 class Host(Protocol):
@@ -28,7 +39,7 @@ class Host(Protocol):
 
     @property
     def works(self) -> Collection[Work]: ...  # noqa: D102 - as there
-    def happen(self, work: Work, event: Excluded) -> None: ...  # noqa: D102 - as there
+    def happen(self, work: Work, event: Excluded | GivenUp) -> None: ...  # noqa: D102 - as there
     @property
     def posting(self) -> bool: ...  # noqa: D102 - as there
     def wake(self) -> None: ...  # noqa: D102 - as there
@@ -38,13 +49,21 @@ class Holds:
     """Pauses the limiters, holds submits while the account has too few credits, ends what the account is refused."""
 
     def __init__(
-        self, host: Host, schedule: Schedule[Work], limiters: Sequence[RateLimiter], clock: Clock, events: Events
+        self,
+        host: Host,
+        schedule: Schedule[Work],
+        limiters: Sequence[RateLimiter],
+        clock: Clock,
+        events: Events,
+        *,
+        outage: Outage,
     ) -> None:
         self._host = host
         self._schedule = schedule
         self._limiters = limiters
         self._clock = clock
         self._events = events
+        self._outage = outage
         self._refusals = 0  # in a row
         self._incidents = 0  # since the session was opened
         self._paused_until = 0.0
@@ -67,6 +86,8 @@ class Holds:
                 self._hold(work, error)
             case AuthenticationError() | SubscriptionRequired():
                 self._exclude(self._host.works, error)
+            case TransportError() | ServerError():
+                self._outage.trouble(work, error)
             case _ if not self._trouble:
                 self._trouble = True  # logged once, until something goes well again
                 logger.warning("%s: %s; it is tried again", work.key, error)
@@ -92,6 +113,8 @@ class Holds:
             except Exception as broken:  # noqa: BLE001 - a limiter of the user's own may raise anything
                 logger.warning("the limiter failed: %r", broken)
         self._events.emit(RequestRefused(work.job, seconds))
+        if new and seconds >= _LONG:
+            logger.warning("the service asks to send nothing for %.0f seconds (%s); all requests wait", seconds, error)
         if new and self._incidents == _REPEATEDLY:
             logger.warning(
                 "the service refused requests %d times for coming too fast: is the plan's limit lower than the "

@@ -18,6 +18,7 @@ from ..errors import (
     ApiError,
     AuthenticationError,
     BudgetExceeded,
+    GatewayError,
     InsufficientCredits,
     JobFailed,
     JobTimeout,
@@ -27,6 +28,7 @@ from ..errors import (
     ServerError,
     SubmissionUnknown,
     SubscriptionRequired,
+    TransportError,
 )
 from ..events import JobState
 from ..journal import steps
@@ -210,7 +212,7 @@ def _failed(work: Work, error: MusicError) -> list[Effect]:
         case Again(delay=seconds):
             return [*effects, *_again(work, seconds, error)]
         case OutcomeUnknown():
-            return [*effects, *_outcome_unknown(work, error)]
+            return [*effects, *_outcome_unknown(work, error), Report(error)]
         case GiveUp() if work.ending is not None:
             return [*effects, *refused(work, error), *give_up(work, work.ending)]
         case GiveUp() if isinstance(error, InsufficientCredits) and not work.order.direct:
@@ -256,7 +258,10 @@ def _outcome_unknown(work: Work, error: MusicError) -> list[Effect]:
 
 def _delivered(work: Work, delivery: Delivery, now: float) -> list[Effect]:
     task_id = storable(delivery.task_id or "")
-    if not task_id or (work.task_id != task_id and task_id in work.former):
+    if not task_id:  # it is the job's all the same, and says that something became of one of its tasks
+        known = work.task_id is not None
+        return [PollAt(now) if known else Say(f"{work.key}: a webhook names no task, and none is known yet")]
+    if work.task_id != task_id and task_id in work.former:
         return []
     effects: list[Effect] = []
     if work.task_id is None:
@@ -273,7 +278,8 @@ def _delivered(work: Work, delivery: Delivery, now: float) -> list[Effect]:
         progress = read_task(work.operation, task_id, delivery.reply)
     except ApiError as error:
         return [*effects, Say(f"{work.key}: a webhook makes no sense, so its task is polled: {error}"), PollAt(now)]
-    more_to_see = delivery.event == SongEvent.COMPLETED and progress.state is TaskState.RUNNING
+    over = delivery.event in {SongEvent.COMPLETED, SongEvent.FAILED}
+    more_to_see = over and progress.state is TaskState.RUNNING
     return [*effects, *_progress(work, progress, now, just_now=True), *([PollAt(now)] if more_to_see else [])]
 
 
@@ -289,6 +295,9 @@ def _also(work: Work, task_id: str) -> list[Effect]:
 
 def _progress(work: Work, progress: Progress[object], now: float, *, just_now: bool = False) -> list[Effect]:
     work.raw, work.clips, work.tries, work.trouble = progress.raw, progress.clips, 0, None
+    if work.silent_since is not None:  # what nobody could see is not held against it
+        work.watched_since += now - work.silent_since
+        work.silent_since = None
     effects: list[Effect] = [Do.WENT_WELL]
     match progress.state:
         case TaskState.SUCCEEDED:
@@ -323,8 +332,11 @@ def _polled(work: Work, reply: Reply, now: float) -> list[Effect]:
 
 
 def _not_polled(work: Work, error: MusicError, now: float) -> list[Effect]:
-    verdict, effects = _judge(work, error, Repeat.POLL)
-    if isinstance(verdict, Again) and now - work.watched_since <= work.rules.stuck_after:
+    verdict, effects = _judge(work, error, Repeat.ATTACHED if work.request is None else Repeat.POLL)
+    silent = isinstance(error, TransportError | GatewayError)
+    if silent and work.silent_since is None:
+        work.silent_since = now
+    if isinstance(verdict, Again) and (silent or now - work.watched_since <= work.rules.stuck_after):
         return [*effects, PollAt(now + verdict.delay)]
     return [*effects, *end(work, JobState.DETACHED, error, *let_go(work, error))]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Protocol
 
 import anyio
@@ -18,9 +18,10 @@ from ..limiting.bucket import RateLimiter, Token
 from ..scheduling.durations import TaskKind
 from ..scheduling.schedule import EVERYTHING, Choice, Kind, Schedule
 from .exchange import Exchange, Grant
-from .happenings import Event, Sign
+from .happenings import Answered, Event, Failed, Sign
 from .inbox import Inbox
 from .lifecycle import advance
+from .outage import Outage
 from .work import Work
 
 _POLLS = frozenset({Kind.POLL})
@@ -33,6 +34,9 @@ _RARELY = 60.0
 _LEAST_FRESH = 0.25
 """Seconds, at least, for which a token may wait for the journal; else its period."""
 
+_PROBES_FIRST = 1_000_000
+"""Priority among direct calls."""
+
 
 class Host(Protocol):
     """Whose jobs they are; in practice the dispatcher."""
@@ -40,6 +44,9 @@ class Host(Protocol):
     def happen(self, work: Work, event: Event) -> None: ...  # noqa: D102 - as there
     def broke(self, work: Work, error: Exception) -> None: ...  # noqa: D102 - as there
     def quiet(self) -> None: ...  # noqa: D102 - as there
+    @property
+    def works(self) -> Collection[Work]: ...  # noqa: D102 - as there
+    def wake(self) -> None: ...  # noqa: D102 - as there
 
 
 @attrs.define(eq=False)
@@ -86,6 +93,7 @@ class Spending:
         self._clock = clock
         self._inbox = inbox
         self._interval = interval
+        self.outage: Outage = Outage(host, schedule, clock, self._probe)
         self._lane = Lane(limiter, EVERYTHING if poll_limiter is None else EVERYTHING - _POLLS)
         self.lanes: list[Lane] = [self._lane] if poll_limiter is None else [self._lane, Lane(poll_limiter, _POLLS)]
         self._group: asyncio.TaskGroup | None = None
@@ -150,7 +158,8 @@ class Spending:
         if age is None:
             self._schedule.attach(work, kind, now=now, interval=interval)
         else:
-            left = min(math.inf if work.timeout is None else work.timeout, work.order.deadline - now)
+            given = math.inf if work.timer is None else work.timer.when() * self._clock.speed - now
+            left = min(given, work.order.deadline - now)
             age = age if exact else min(age, self._schedule.durations.overdue(kind))  # clocks may have been set
             self._schedule.watch(
                 work,
@@ -187,6 +196,10 @@ class Spending:
             grant.give_back()
         elif choice.kind is Kind.POLL:
             self._create(self._poll(work, grant))
+        elif work is self.outage.probe:
+            self._create(self._ask(work, grant))
+        elif choice.kind is Kind.CALL and self.outage.parks(work):
+            grant.give_back()
         else:
             self.grants[work] = grant
             self._host.happen(work, Sign.GRANTED)
@@ -210,6 +223,17 @@ class Spending:
             self.posts.add(work)
             self._create(self._submit(work, grant))
 
+    def _probe(self, work: Work) -> None:
+        if not self.stopped:
+            self._schedule.add(work, Kind.CALL, now=self._clock.now(), priority=_PROBES_FIRST)
+            self.wake()
+
+    async def _ask(self, work: Work, grant: Grant) -> None:
+        try:
+            self.outage.probed(await self._exchange.send(work, {}, grant, lambda _: None))
+        finally:
+            self._over(grant)
+
     def answered(self, work: Work) -> None:
         """Note that the journal has answered."""
         if work in self._stale:
@@ -224,7 +248,7 @@ class Spending:
             work.hooked = self._inbox.expect(work)
             more = self._inbox.fields(work)
         try:
-            self._host.happen(work, await self._exchange.send(work, more, grant, self._depart))
+            self._happen(work, await self._exchange.send(work, more, grant, self._depart))
         except Exception as error:  # noqa: BLE001 - a mistake of ours must not take the other jobs along
             self._host.broke(work, error)
         finally:
@@ -232,6 +256,11 @@ class Spending:
             if not self.posts:
                 self._host.quiet()
             self._over(grant)
+
+    def _happen(self, work: Work, event: Answered | Failed) -> None:
+        if isinstance(event, Answered):
+            self.outage.answered(event)
+        self._host.happen(work, event)
 
     def _depart(self, work: Work) -> None:
         """Note that its request leaves; raise `NotSent` when nobody wants that any more, or it would be too late."""
@@ -243,7 +272,7 @@ class Spending:
 
     async def _poll(self, work: Work, grant: Grant) -> None:
         try:
-            self._host.happen(work, await self._exchange.poll(work, grant))
+            self._happen(work, await self._exchange.poll(work, grant))
         except Exception as error:  # noqa: BLE001 - as above
             self._host.broke(work, error)
         finally:

@@ -148,6 +148,8 @@ class Work(_Dict):
     asked_since: float | None = None
     """When the first answer came to what has to be asked again until it is ready."""
     watched_since: float = 0.0
+    silent_since: float | None = None
+    """Since when its polls get no answer of the service."""
     timer: asyncio.TimerHandle | None = None
 
     @classmethod

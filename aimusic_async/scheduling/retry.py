@@ -10,12 +10,28 @@ from enum import Enum
 
 import attrs
 
-from ..errors import ApiError, MusicError, NotFound, NotSent, RateLimited, ServerError, TransportError
+from ..api.whose import NOT_TAKEN
+from ..errors import (
+    ApiError,
+    GatewayError,
+    MusicError,
+    NotFound,
+    NotSent,
+    RateLimited,
+    ServerError,
+    TransportError,
+)
 
 _TRIES = 8
-"""Tries of a request that keeps failing; with the delays below they take two minutes."""
+"""Tries of a free request that keeps failing while the service answers others; with the delays below, two minutes.
+
+As many polls does a task have that the service took and does not know."""
+_FEW = 3
+"""Tries of what surely was not taken, or is not known, and may be so in a moment."""
 
 _PASSING = frozenset({408, 425})
+_TOO_LARGE = frozenset({413, 414, 431})
+"""A gateway refuses the request for what it is: it would do so again."""
 _LONGEST_DELAY = 60.0
 _FIRST_PAUSE = 3.0
 _LONGEST_PAUSE = 60.0
@@ -31,6 +47,8 @@ class Repeat(Enum):
     """Nothing: a call that is free, or charged once however often it is made."""
     POLL = "poll"
     """Nothing, and somebody's paid task depends on it: only the task's own time limits end it."""
+    ATTACHED = "attached"
+    """The same, of a task of which only its caller says that the service has it."""
 
 
 @attrs.frozen
@@ -52,21 +70,26 @@ class OutcomeUnknown:
 
 def after_failure(error: MusicError, repeat: Repeat, tries: int) -> Again | GiveUp | OutcomeUnknown:
     """Decide after the `tries`-th failure in a row (1 for the first) of a request."""
+    poll = repeat in {Repeat.POLL, Repeat.ATTACHED}
     match error:
         case RateLimited():
             return Again(0.0)  # it surely was not taken, and the limiter pauses for everybody
-        case NotSent() if repeat is not Repeat.POLL:
-            most = _TRIES
+        case NotSent(passing=False) if not poll:
+            most = 1
+        case NotSent():
+            return Again(delay(tries))  # nothing left: once the way is free, it does
+        case GatewayError() if repeat is Repeat.NEVER and error.status in NOT_TAKEN:
+            most = 1 if error.status in _TOO_LARGE else _FEW
         case TransportError() | ServerError() if repeat is Repeat.NEVER:
             return OutcomeUnknown()
-        case TransportError() | ServerError() if repeat is Repeat.POLL:
+        case TransportError() | ServerError() if poll:
             return Again(delay(tries))
         case TransportError() | ServerError():
             most = _TRIES
         case NotFound() if repeat is not Repeat.NEVER:
-            most = 3  # a task may need a moment to be known everywhere
-        case ApiError() if repeat is Repeat.POLL and (error.status in _PASSING or not isinstance(error.body, dict)):
-            return Again(delay(tries))  # said by a gateway, not by the service
+            most = _TRIES if repeat is Repeat.POLL else _FEW  # a task may need a moment to be known everywhere
+        case ApiError() if poll and error.status in _PASSING:
+            return Again(delay(tries))
         case _:
             most = 1
     return Again(delay(tries)) if tries < most else GiveUp()

@@ -216,7 +216,14 @@ class HttpTransport:
             auto_decompress=True,
         ) as response:
             content = await _read(response)
-            return Reply.parse(response.status, content, retry_after=response.headers.get("Retry-After"))
+            head = response.headers
+            return Reply.parse(
+                response.status,
+                content,
+                retry_after=head.get("Retry-After"),
+                date=head.get("Date"),
+                location=head.get("Location"),
+            )
 
     def _not_sent(self, words: str, *, passing: bool) -> NotSent:
         what = "no connection to" if passing else "nothing was sent to"

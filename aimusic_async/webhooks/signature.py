@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -16,7 +15,8 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from ..api.wire import Reply, SongEvent
+from ..api.progress import SongEvent
+from ..api.reply import Reply, as_id, means_task_id, read_json
 from ..errors import ConfigurationError, InvalidPayload, InvalidSignature, StaleTimestamp
 
 Headers: TypeAlias = (
@@ -172,7 +172,7 @@ def _event(delivery_id: str, timestamp: float | None, signature: str, body: byte
     if not delivery_id or len(delivery_id) > _LONGEST_ID or not delivery_id.isascii() or not delivery_id.isprintable():
         raise InvalidPayload(f"there is no usable {ID} header")
     try:
-        fields = json.loads(body)
+        fields = read_json(body)
     except (ValueError, RecursionError):
         raise InvalidPayload("the body is no JSON") from None
     if not isinstance(fields, dict):
@@ -180,6 +180,7 @@ def _event(delivery_id: str, timestamp: float | None, signature: str, body: byte
     event, platform, task_id = (_said(fields, name) for name in ("event", "platform", "task_id"))
     if task_id is not None and not _TASK_ID.fullmatch(task_id):
         raise InvalidPayload("task_id in the body is no id")
+    task_id = task_id or _id_spelt_otherwise(fields)
     if task_id is None and event is None:
         raise InvalidPayload("the body names neither a task nor an event")
     platform = platform.lower() if platform else None
@@ -192,6 +193,14 @@ def _event(delivery_id: str, timestamp: float | None, signature: str, body: byte
         signature=signature,
         body=fields,
     )
+
+
+def _id_spelt_otherwise(fields: Mapping[str, Any]) -> str | None:
+    """Return what can only be the task's id, under `taskId` and the like."""
+    data = fields.get("data")
+    places = (fields, data if isinstance(data, dict) else {})
+    named = (as_id(value) for place in places for name, value in place.items() if means_task_id(name))
+    return next((one for one in named if one and len(one) <= _LONGEST_ID and _TASK_ID.fullmatch(one)), None)
 
 
 def _said(fields: Mapping[str, Any], name: str) -> str | None:

@@ -245,6 +245,7 @@ DONE = reply({"code": 200, "data": clips("succeeded", "succeeded")})
 HALF = reply({"code": 200, "data": clips("succeeded", "running")})
 FAILED = reply({"code": 200, "data": [], "type": "failed", "error": "too loud", "refund_processed": True})
 KEPT = reply({"code": 200, "data": [], "type": "failed", "error": "too loud", "refund_processed": False})
+PAGE = Reply(status=502, text="<html>Bad Gateway</html>")
 REFUSED = reply({"code": 429, "error": "too fast"}, 429, retry_after=7.0)
 SENSELESS = reply({"code": 200, "data": "nothing"})
 

@@ -8,16 +8,19 @@ from aimusic_async.errors import (
     ApiError,
     AuthenticationError,
     BudgetExceeded,
+    GatewayError,
     JobFailed,
     JobTimeout,
     JournalError,
     KeyConflict,
+    NotFound,
     NotSent,
     SubmissionUnknown,
     TransportError,
 )
 from aimusic_async.events import JobState
 from aimusic_async.jobs import happenings as on
+from aimusic_async.jobs.entering import submitted
 from aimusic_async.jobs.happenings import Do, PollAt, Put, Queue, Say, Sign, Watch
 from aimusic_async.jobs.work import Where
 from aimusic_async.journal import steps
@@ -28,12 +31,14 @@ from .lives import (
     LOST,
     OTHER_SONG,
     OVER,
+    PAGE,
     RUNNING,
     SONG,
     START,
     Life,
     delivery,
     life_in,
+    refusal,
     reply,
     told,
 )
@@ -304,12 +309,27 @@ def test_an_attempt_that_was_written_down_counts_for_a_minute(seconds, name):
 
 
 @pytest.mark.parametrize(("seconds", "state"), [(3600.0, JobState.SUBMITTED), (3600.001, JobState.DETACHED)])
-@pytest.mark.parametrize("event", [on.Answered(RUNNING, poll=True), on.Failed(TransportError("lost"), poll=True)])
-def test_a_task_that_runs_for_an_hour_is_stuck(event, seconds, state):
+@pytest.mark.parametrize("reply", [RUNNING, refusal(500, "sorry")])
+def test_a_task_that_runs_for_an_hour_is_stuck(reply, seconds, state):
     life = life_in("submitted")
     life.now += seconds
-    life.happen(event)
+    life.happen(on.Answered(reply, poll=True))
     assert life.work.state is state
+
+
+@pytest.mark.parametrize("event", [on.Failed(TransportError("lost"), poll=True), on.Answered(PAGE, poll=True)])
+def test_a_task_of_which_nobody_hears_is_not_stuck_and_has_all_of_its_hour_afterwards(event):
+    life = life_in("submitted")
+    life.now += 3000
+    life.happen(event)
+    life.now += 4000
+    life.happen(event)
+    life.now += 1000
+    life.happen(on.Answered(RUNNING, poll=True))
+    assert (life.work.state, life.work.watched_since) == (JobState.SUBMITTED, START + 5000)
+    life.now = START + 5000 + 3600.001
+    life.happen(on.Answered(RUNNING, poll=True))
+    assert life.work.state is JobState.DETACHED
 
 
 def test_a_webhook_that_says_that_a_task_runs_gives_it_up_never():
@@ -342,15 +362,55 @@ def test_a_timeout_has_what_went_wrong_last_as_its_cause():
     assert life.work.error.__cause__ is LOST
 
 
-def test_what_surely_was_not_sent_is_sent_again_a_few_times():
+def test_what_surely_was_not_sent_is_sent_again_however_long_it_takes():
     life = life_in("fresh", journal=False)
     fail = on.Failed(NotSent("no connection"))
     waits = []
-    while not life.work.done:
+    for _ in range(20):
         life.happen(Sign.GRANTED)
         waits += [effect.delay for effect in life.happen(fail) if isinstance(effect, Queue)]
-    assert waits == [1, 2, 4, 8, 16, 32, 60]
+    assert waits == [1, 2, 4, 8, 16, 32, *[60] * 14]
+
+
+def test_what_does_not_pass_ends_at_once():
+    life = life_in("fresh", journal=False)
+    life.happen(Sign.GRANTED)
+    fail = on.Failed(NotSent("the certificate is not trusted", passing=False))
+    assert life.happen(fail) == [Do.END]
     assert life.work.error is fail.error
+
+
+@pytest.mark.parametrize(("status", "tries"), [(307, 3), (308, 3), (405, 3), (413, 1), (414, 1), (431, 1)])
+def test_what_a_gateway_surely_kept_back_is_sent_again_unless_it_is_too_large(status, tries):
+    life = life_in("fresh")
+    for left in reversed(range(tries)):
+        life.happen(Sign.GRANTED)
+        life.happen(life.begins(life.record("sending", attempts=life.work.attempt)))
+        life.happen(on.Answered(attrs.evolve(PAGE, status=status)))
+        assert life.work.state is (JobState.QUEUED if left else JobState.FAILED)
+    assert isinstance(life.work.error, GatewayError)
+    assert not life.last(steps.Refused).final
+
+
+def test_a_direct_call_s_time_counts_from_the_call():
+    life = life_in("fresh", journal=False)
+    life.work.order = attrs.evolve(life.work.order, direct=True)
+    assert submitted(life.work, None, START) == [Do.START_TIMER, Queue()]
+
+
+def test_a_task_that_the_service_took_may_be_unknown_for_two_minutes_and_an_attached_one_for_three_polls():
+    for life, polls in ((life_in("submitted"), 8), (attached(), 3)):
+        waits = []
+        while not life.work.done:
+            waits += [one.moment - START for one in life.happen(EVENTS["poll-404"](life)) if isinstance(one, PollAt)]
+        assert waits == [1, 2, 4, 8, 16, 32, 60][: polls - 1]
+        assert isinstance(life.work.error, NotFound)
+
+
+def attached():
+    life = Life(journal=False, task_id="t1")
+    life.happen(on.Submitted())
+    return life
 
 
 # --- what is known ---------------------------------------------------------------------------------------------------

@@ -30,8 +30,11 @@ LEGEND = """
     drop-t1     detached: end
     unknown     unknown: Released end
     unknown-1   unknown: OutcomeUnknown#1 Released end
+    lost-1      unknown: OutcomeUnknown#1 Released end report:TransportError
+    sorry-1     unknown: OutcomeUnknown#1 Released end report:ServerError
     unknown-j   unknown: end
-    await       sending: OutcomeUnknown#1 say await
+    await-l     sending: OutcomeUnknown#1 say await report:TransportError
+    await-s     sending: OutcomeUnknown#1 say await report:ServerError
     fail        failed: Released end
     fail-1      failed: NotBegun#1 Released end
     failed      failed: end
@@ -61,7 +64,6 @@ LEGEND = """
     sorry       submitted: report:ServerError poll+1
     lost        submitted: report:TransportError poll+1
     unsent      submitted: report:NotSent poll+1
-    too-long    detached: report:TransportError Released end
     hook        submitted: withdraw [t1#?] watched went-well streams
     hook-1      submitted: withdraw NotBegun#1 [t1#?] watched went-well streams
     fly         submitted: [t1#?] watched went-well streams
@@ -85,6 +87,8 @@ LEGEND = """
     odd-1       submitted: withdraw NotBegun#1 [t1#?] watched say poll+0
     odd-f       submitted: [t1#?] watched say poll+0
     odd-s       submitted: say poll+0
+    whose       same: say
+    poll        submitted: poll+0
     t2          succeeded: withdraw [t2#?] watched went-well finished-now Finished:t2 end
     t2-1        succeeded: withdraw NotBegun#1 [t2#?] watched went-well finished-now Finished:t2 end
     t2-f        succeeded: [t2#?] watched went-well finished-now Finished:t2 end
@@ -189,9 +193,9 @@ TABLES = {
         state                              500        500-t1  400-t2    senseless  not-sent   lost
         entering,fresh,again,stale,asked   -          -       -         -          -          -
         returning,awaiting,rejoining,asks  -          -       -         -          -          -
-        leaving,sent                       unknown-1  taken   taken-t2  unknown-1  again      unknown-1
-        hooked                             await      taken   taken-t2  await      again      await
-        given-up                           unknown-1  kept    kept-t2   unknown-1  refused-n  unknown-1
+        leaving,sent                       sorry-1    taken   taken-t2  sorry-1    again      lost-1
+        hooked                             await-s    taken   taken-t2  await-s    again      await-l
+        given-up                           sorry-1    kept    kept-t2   sorry-1    refused-n  lost-1
         submitted,follows,watches,asks-t1  -          -       -         -          -          -
         overtaken,succeeded,failed         .          .       id-t2?    .          .          .
         unknown                            .          id-t1?  id-t2?    .          .          .
@@ -222,7 +226,7 @@ TABLES = {
         entering,fresh,again,stale,asked    -       -        -          -      -     -         -
         returning,leaving,sent,hooked,asks  -       -        -          -      -     -         -
         given-up,awaiting,rejoining         -       -        -          -      -     -         -
-        submitted,overtaken                 detach  unclear  fast-poll  sorry  lost  unsent    too-long
+        submitted,overtaken                 detach  unclear  fast-poll  sorry  lost  unsent    lost
         follows,watches,asks-t1,unknown     -       -        -          -      -     -         -
         succeeded,failed,detached           .       .        .          .      .     .         .
         cancelled                           -       -        -          -      -     -         -
@@ -234,12 +238,12 @@ TABLES = {
         -: what others work on, and what the journal is asked about, gets none: the journal does
         state                              streaming  completed  refunded  half    odd     of-t2     of-former  of-none
         entering,returning,rejoining,asks  -          -          -         -       -       -         -          -
-        fresh,again,awaiting               hook       whole      loud      half    odd     t2        .          .
-        stale,asked                        hook-1     whole-1    loud-1    half-1  odd-1   t2-1      .          .
-        leaving,sent,hooked                fly        whole-f    loud-f    half-f  odd-f   t2-f      .          .
-        given-up                           kept?      kept?      kept?     kept?   kept?   kept-t2?  .          .
-        submitted                          url        now        refund    half-u  odd-s   id-t2?    .          .
-        overtaken                          well       now        refund    half-w  odd-s   id-t2?    .          .
+        fresh,again,awaiting               hook       whole      loud      half    odd     t2        .          whose
+        stale,asked                        hook-1     whole-1    loud-1    half-1  odd-1   t2-1      .          whose
+        leaving,sent,hooked                fly        whole-f    loud-f    half-f  odd-f   t2-f      .          whose
+        given-up                           kept?      kept?      kept?     kept?   kept?   kept-t2?  .          whose
+        submitted                          url        now        refund    half-u  odd-s   id-t2?    .          poll
+        overtaken                          well       now        refund    half-w  odd-s   id-t2?    .          poll
         follows,watches,asks-t1            -          -          -         -       -       -         -          -
         succeeded,failed,detached          .          .          .         .       .       id-t2?    .          .
         unknown,cancelled                  id-t1?     id-t1?     id-t1?    id-t1?  id-t1?  id-t2?    .          .

@@ -5,6 +5,7 @@ import pytest
 from aimusic_async import (
     ApiError,
     AuthenticationError,
+    GatewayError,
     InsufficientCredits,
     MusicError,
     NotFound,
@@ -25,6 +26,7 @@ TABLE = [
     # what went wrong, after a paid request, after a free one, after a poll
     (refused(RateLimited, 429), Again, Again, Again),
     (NotSent("no connection"), Again, Again, Again),
+    (NotSent("the certificate is not trusted", passing=False), GiveUp, GiveUp, Again),
     (TransportError("lost"), OutcomeUnknown, Again, Again),
     (refused(ServerError, 500), OutcomeUnknown, Again, Again),
     (refused(ServerError, 502), OutcomeUnknown, Again, Again),
@@ -34,7 +36,11 @@ TABLE = [
     (refused(AuthenticationError, 401), GiveUp, GiveUp, GiveUp),
     (refused(InsufficientCredits, 403), GiveUp, GiveUp, GiveUp),
     (refused(ApiError, 408), GiveUp, GiveUp, Again),
-    (ApiError("<html>no</html>", status=403), GiveUp, GiveUp, Again),
+    (refused(ApiError, 425), GiveUp, GiveUp, Again),
+    (refused(ApiError, 418), GiveUp, GiveUp, GiveUp),
+    *((refused(GatewayError, status), OutcomeUnknown, Again, Again) for status in (200, 302, 400, 401, 403, 404, 408)),
+    *((refused(GatewayError, status), Again, Again, Again) for status in (307, 308, 405)),
+    *((refused(GatewayError, status), GiveUp, Again, Again) for status in (413, 414, 431)),
     (MusicError("odd"), GiveUp, GiveUp, GiveUp),
 ]
 
@@ -46,6 +52,7 @@ def test_a_paid_request_is_sent_again_only_when_it_surely_was_not_taken(error, n
     assert type(after_failure(error, Repeat.NEVER, 1)) is never
     assert type(after_failure(error, Repeat.FREE, 1)) is free
     assert type(after_failure(error, Repeat.POLL, 1)) is poll
+    assert type(after_failure(error, Repeat.ATTACHED, 1)) is poll
 
 
 @pytest.mark.parametrize("error", [NotSent("x"), TransportError("x"), refused(ServerError, 502)])
@@ -58,10 +65,25 @@ def test_refusals_for_speed_are_never_given_up():
 
 
 @pytest.mark.parametrize(
-    "error", [NotSent("x"), TransportError("x"), refused(ServerError, 500), refused(NotFound, 404)]
+    ("error", "repeat", "tries"),
+    [
+        (TransportError("x"), Repeat.FREE, 8),
+        (refused(ServerError, 500), Repeat.FREE, 8),
+        (refused(GatewayError, 403), Repeat.FREE, 8),
+        (refused(GatewayError, 405), Repeat.NEVER, 3),
+        (refused(NotFound, 404), Repeat.FREE, 3),
+        (refused(NotFound, 404), Repeat.ATTACHED, 3),
+        (refused(NotFound, 404), Repeat.POLL, 8),
+    ],
 )
-def test_everything_else_is_given_up_in_the_end(error):
-    assert after_failure(error, Repeat.FREE, 100) == GiveUp()
+def test_everything_else_is_given_up_in_the_end(error, repeat, tries):
+    assert after_failure(error, repeat, tries - 1) == Again(delay(tries - 1))
+    assert after_failure(error, repeat, tries) == GiveUp()
+
+
+@pytest.mark.parametrize("repeat", Repeat)
+def test_what_was_not_sent_waits_until_it_can_be(repeat):
+    assert after_failure(NotSent("x"), repeat, 10_000) == Again(60.0)
 
 
 def test_delays_double_up_to_a_minute():

@@ -242,6 +242,24 @@ def test_a_senseless_tolerance_lets_nothing_pass(tolerance):
         parse(signed(), BODY, SECRET, now=NOW + 1, tolerance=tolerance)
 
 
+@pytest.mark.parametrize(
+    "fields", [{"taskId": "t-1"}, {"TaskID": "t-1"}, {"data": {"task-id": "t-1"}}, {"taskid": "t-1"}]
+)
+def test_the_id_of_a_task_is_found_however_it_is_spelt(fields):
+    assert event_of({"event": "song.completed", **fields}).task_id == "t-1"
+
+
+@pytest.mark.parametrize("value", [None, True, "", " ", ["t"], "no id!", "x" * 256])
+def test_what_is_no_id_under_another_spelling_is_none(value):
+    assert event_of({"event": "song.completed", "taskId": value}).task_id is None
+
+
+def test_a_byte_that_is_no_text_costs_only_itself():
+    body = b'{"task_id": "t-1", "event": "song.completed", "data": [{"title": "Caf\xe9"}]}'
+    event = parse(signed(body), body, SECRET, now=NOW)
+    assert (event.task_id, event.body["data"][0]["title"]) == ("t-1", "Caf\ufffd")
+
+
 @pytest.mark.parametrize("body", ODD, ids=lambda body: repr(body[:40]))
 def test_what_is_signed_and_no_delivery_is_refused(body):
     with pytest.raises(InvalidPayload):

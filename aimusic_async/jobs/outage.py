@@ -1,0 +1,156 @@
+"""An outage: submits are held while the service does not answer, and a free request asks until it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Any, Protocol
+
+import attrs
+
+from ..api.whose import is_of_the_service
+from ..clock import Clock
+from ..errors import MusicError, NotSent
+from ..events import JobState, logger
+from ..scheduling.retry import delay
+from ..scheduling.schedule import Kind, Schedule
+from ..slices import in_slices
+from .happenings import Answered, Excluded, Failed, GivenUp
+from .job import Job
+from .work import Order, Rules, Work
+
+_HOLD = "outage"
+_FAILS_FAST_AFTER = 3
+"""Probes that fail before a session gives up that never had one answer of the service: its address may be wrong."""
+_LONGEST_WORD = 3600.0
+
+
+class Host(Protocol):
+    """Whose jobs they are; in practice the dispatcher."""
+
+    @property
+    def works(self) -> Collection[Work]: ...  # noqa: D102 - as there
+    def happen(self, work: Work, event: Excluded | GivenUp) -> None: ...  # noqa: D102 - as there
+    def wake(self) -> None: ...  # noqa: D102 - as there
+
+
+@attrs.define
+class _Incident:
+    """An outage that goes on."""
+
+    since: float
+    error: MusicError
+    """What went wrong first."""
+    not_before: float
+    """When it may be over at the earliest: after each submit in a row whose outcome is unknown, later."""
+    failed: int = 0
+    """Probes that failed."""
+    parked: list[Work] = attrs.field(factory=list)
+    """Direct calls that wait for its end."""
+
+
+class Outage:
+    """Knows whether the service answers, by its own words only. `ask` sends the probe with the next token."""
+
+    def __init__(self, host: Host, schedule: Schedule[Work], clock: Clock, ask: Callable[[Work], object]) -> None:
+        self._host = host
+        self._schedule = schedule
+        self._clock = clock
+        self._ask = ask
+        self._heard = False  # since the session was opened
+        self._strikes = 0  # incidents in a row that began with a submit, and none that was taken in between
+        self._incident: _Incident | None = None
+        self.probe: Work | None = None
+        """What asks whether the service answers; it is no job of anybody's."""
+
+    def trouble(self, work: Work, error: MusicError) -> None:
+        """Note that a request got no answer of the service: nothing is submitted until a free one does."""
+        submit = work.state is not JobState.SUBMITTED
+        if self._incident is not None:
+            return
+        self._strikes += submit
+        now = self._clock.now()
+        first = delay(max(self._strikes, 1))
+        self._incident = _Incident(since=now, error=error, not_before=now + first if self._strikes > 1 else now)
+        self._schedule.holds.add(_HOLD)
+        logger.warning("%s: %s; nothing is submitted until the service answers", work.key, error)
+        self._probe_in(first, self._incident)
+
+    def answered(self, event: Answered) -> None:
+        """Note an answer: the service's own words end an outage, unless they say that it failed."""
+        reply = event.reply
+        if reply.status >= 500 or not is_of_the_service(reply.status, reply.body):
+            return
+        self._heard = True
+        if not event.poll and reply.status < 300:
+            self._strikes = 0
+        if self._incident is not None and self._clock.now() >= self._incident.not_before:
+            self._end(self._incident)
+
+    def parks(self, work: Work) -> bool:
+        """Keep a direct call that has its token: one that costs, or that has failed before, waits for the end."""
+        if self._incident is None or not (work.cost or work.tries):
+            return False
+        self._incident.parked.append(work)
+        return True
+
+    def probed(self, event: Answered | Failed) -> None:
+        """Note what came of a probe."""
+        if isinstance(event, Answered):
+            self.answered(event)
+        if (incident := self._incident) is None:
+            return
+        incident.failed += 1
+        if not self._heard and incident.failed >= _FAILS_FAST_AFTER:
+            self._fail_fast(incident)
+            return
+        asked = (event.reply.retry_after or 0.0) if isinstance(event, Answered) else 0.0
+        wait = max(delay(incident.failed + 1), min(asked, _LONGEST_WORD), incident.not_before - self._clock.now())
+        self._probe_in(wait, incident)
+
+    def _probe_in(self, seconds: float, incident: _Incident) -> None:
+        def probe() -> None:
+            if self._incident is incident:
+                self.probe = _new_probe()
+                self._ask(self.probe)
+
+        self._clock.call_later(seconds, probe)
+
+    def _end(self, incident: _Incident) -> None:
+        seconds = self._clock.now() - incident.since
+        if incident.failed:
+            logger.warning("the service answers again, after %.0f seconds; what waited is sent now", seconds)
+        self._lift(incident)
+
+    def _lift(self, incident: _Incident) -> None:
+        self._incident = None
+        self._schedule.holds.discard(_HOLD)
+        for work in incident.parked:
+            if not work.done:
+                self._schedule.again(work, Kind.CALL, not_before=self._clock.now())
+        self._host.wake()
+
+    def _fail_fast(self, incident: _Incident) -> None:
+        """End what waits or is watched: since the session was opened, nobody there has proved to be the service."""
+        first = incident.error
+        unheard = f"the service has not answered since the session was opened, so nothing was sent: {first}"
+        error = first if isinstance(first, NotSent) else NotSent(unheard)
+
+        def give_up(work: Work) -> None:
+            own = work.trouble or error
+            watched = work.state is JobState.SUBMITTED
+            self._host.happen(work, GivenUp(own, released=True) if watched else Excluded(own))
+
+        in_slices(tuple(self._host.works), give_up, partial(self._lift, incident))
+
+
+class _Nobody:
+    def give_up(self, job: Job[Any], error: MusicError, *, released: bool = False) -> None: ...
+
+
+def _new_probe() -> Work:
+    from ..api.account import GetCredits  # noqa: PLC0415 - loads the operations, which not every program needs
+
+    probe = Work.of(Rules(), GetCredits, "a probe", Order(direct=True), request=GetCredits())
+    Job[Any](_Nobody(), probe)
+    return probe
