@@ -25,6 +25,7 @@ from .hosts import Connections, FileHosts, FileTrouble
 from .lrc import lrc
 from .names import Template, alike, stems
 from .partial import Part, clear
+from .related import join
 
 Format: TypeAlias = Literal["audio", "cover", "video", "lyrics"]
 Saveable: TypeAlias = Clips | Clip | Wav | Midi | LyricsTimeline | Job[Any]
@@ -122,6 +123,10 @@ class _Thing:
     what: Clip | Wav | Midi | LyricsTimeline
     part: str = ""
     job: Job[Any] | None = None
+    song: str = ""
+    """The title of the clip that a WAV, a MIDI or a timeline belongs to, as far as it is known."""
+    timeline: LyricsTimeline | None = None
+    """When each word of the clip is sung, if that is saved with it."""
 
     @property
     def clip_id(self) -> str:
@@ -137,7 +142,7 @@ class _Thing:
 
     def values(self, index: str) -> Mapping[str, str]:
         """Return the values of the fields of a name."""
-        title = self.what.title if isinstance(self.what, Clip) else None
+        title = self.what.title if isinstance(self.what, Clip) else self.song
         job = {"operation": self.job.operation.operation, "key": self.job.key} if self.job is not None else {}
         return {"title": title or "", "clip_id": self.clip_id, "index": index, "part": self.part, **job}
 
@@ -181,6 +186,7 @@ class _File:
 async def download(hosts: FileHosts, what: Saveable | Iterable[Saveable], folder: Path, wishes: Wishes) -> list[Path]:
     """Save files, a few at a time, and return them in order; see `MusicSession.download`."""
     things = list({thing.what: thing async for thing in _things(what)}.values())  # duplicates are saved once
+    things = join(things, hosts.titles)
     if known := wishes.template.fields & {"operation", "key"}:
         for thing in things:
             if thing.job is None:
@@ -331,7 +337,7 @@ async def _save_remote(hosts: Connections, file: _File, wishes: Wishes) -> Path:
         clip = file.thing.what
         if wishes.tags and isinstance(clip, Clip) and path.suffix == ".mp3":
             cover = await _cover(hosts, clip, wishes)
-            await in_thread(tagging.write_tags, part.path, tagging.Tags.of(clip, cover))
+            await in_thread(tagging.write_tags, part.path, tagging.Tags.of(clip, cover, file.thing.timeline))
         await in_thread(part.finish, path)
     finally:
         await in_thread(part.release)

@@ -79,6 +79,8 @@ class FileHosts:
 
     allows: Callable[[str], bool]
     """Whether to connect to an IP address."""
+    titles: dict[str, str] = attrs.field(factory=dict, init=False)
+    """Titles of clips, by their ids: the other files of a clip are named after its song."""
     _pool: _Pool | None = attrs.field(default=None, init=False)
 
     @asynccontextmanager

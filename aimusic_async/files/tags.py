@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from ..api.results import Clip
+from ..api.results import Clip, LyricsTimeline
 from ..errors import ConfigurationError
+from .lrc import synchronized
+
+_NUMBER = re.compile(r"\((\d+|RX|CR)\)")
+_MILLISECONDS = 2
+_LYRICS = 1
 
 
 def wanted(tags: bool | None) -> bool:  # noqa: FBT001 - the user's own argument, passed on
@@ -32,18 +39,21 @@ class Tags:
     lyrics: str = ""
     comment: str = ""
     recorded: str = ""
+    words: Sequence[tuple[str, int]] = ()
+    """What is sung, word by word, each with its milliseconds from the beginning."""
     cover: bytes | None = None
     """A JPEG or PNG picture; anything else is omitted."""
 
     @classmethod
-    def of(cls, clip: Clip, cover: bytes | None) -> Tags:
-        """Return the tags of a clip."""
+    def of(cls, clip: Clip, cover: bytes | None, timeline: LyricsTimeline | None = None) -> Tags:
+        """Return the tags of a clip; with its `timeline`, players can show each word as it is sung."""
         return cls(
             title=clip.title or "",
             genre=clip.tags or "",
             lyrics=clip.lyrics or "",
             comment=f"clip {clip.clip_id}",
             recorded=clip.created_at.strftime("%Y-%m-%dT%H:%M:%S") if clip.created_at else "",
+            words=synchronized(timeline) if timeline is not None else (),
             cover=cover,
         )
 
@@ -62,10 +72,13 @@ def write_tags(path: Path, tags: Tags) -> bool:
         pass
     except (mutagen.MutagenError, ValueError, ArithmeticError, LookupError):  # it has tags that nobody can read
         return False
-    texts = {"TIT2": tags.title, "TCON": tags.genre, "TDRC": tags.recorded}
+    texts = {"TIT2": tags.title, "TDRC": tags.recorded}
     new: list[Any] = [getattr(id3, name)(encoding=1, text=[_clean(text)]) for name, text in texts.items() if text]
     if tags.lyrics:
         new.append(id3.USLT(encoding=1, lang="XXX", desc="", text=_clean(tags.lyrics)))
+    if tags.words:
+        words = [(text, at) for word, at in tags.words if (text := _clean(word))]
+        new.append(id3.SYLT(encoding=1, lang="XXX", format=_MILLISECONDS, type=_LYRICS, desc="", text=words))
     if tags.comment:
         new.append(id3.COMM(encoding=1, lang="XXX", desc="", text=[_clean(tags.comment)]))
     if tags.cover and (kind := _picture(tags.cover)):
@@ -75,6 +88,8 @@ def write_tags(path: Path, tags: Tags) -> bool:
         frames.add(frame)
     try:
         frames.update_to_v23()  # which old players read too
+        if tags.genre:  # not before: that takes numbers for those of genres
+            frames.setall("TCON", [id3.TCON(encoding=1, text=[_genre(_clean(tags.genre))])])
         frames.save(path, v2_version=3)
     except mutagen.MutagenError as error:
         raise OSError(f"tags could not be written into {path}: {error}") from error
@@ -101,6 +116,13 @@ def _picture(data: bytes) -> str | None:
     if data.startswith(b"\xff\xd8\xff"):
         return "image/jpeg"
     return "image/png" if data.startswith(b"\x89PNG\r\n\x1a\n") else None
+
+
+def _genre(text: str) -> str:
+    """Return a genre that no player takes for the number of one, or for a word that stands for one."""
+    if text.isdigit() or text in {"RX", "CR"}:
+        return f"{text} "
+    return f"({text}" if _NUMBER.match(text) else text  # a doubled bracket is one, and no number
 
 
 def _clean(text: str) -> str:

@@ -247,6 +247,21 @@ async def test_wav_midi_and_timelines_are_saved_as_what_they_are(fake, music, tm
     assert await music.download(what, tmp_path) == paths
 
 
+async def test_wav_midi_and_timelines_are_named_after_their_song(fake, music, tmp_path):
+    for path, content, kind in (("/c1.wav", b"RIFF", "audio/wav"), ("/c1.mid", b"MThd", "audio/midi")):
+        serve(fake, path, content, kind)
+    serve(fake, "/c1.mp3", b"\xff\xfb\x90\x64" + bytes(413), "audio/mpeg")
+    song = Clip(clip_id="c1", title="Harbour", audio_url=f"{fake.url}/c1.mp3")
+    timeline = LyricsTimeline(alignment=(AlignedWord(word="Here we go\n", start_s=1.5, end_s=2),))
+    wav, midi = Wav(wav_url=f"{fake.url}/c1.wav"), Midi(midi_url=f"{fake.url}/c1.mid")
+    paths = await music.download([song, wav, timeline], tmp_path, tags=True)
+    assert [path.name.partition(" [")[0] for path in paths] == ["Harbour"] * 3
+    assert [path.name for path in paths[:2]] == ["Harbour [c1].mp3", "Harbour [c1].wav"]
+    assert mutagen.id3.ID3(paths[0]).getall("SYLT")[0].text == [("Here we go", 1500)]
+    (later,) = await music.download(midi, tmp_path)
+    assert later.name == "Harbour [c1].mid"
+
+
 async def test_jobs_lend_their_names_and_the_clip_they_asked_for(fake, music, tmp_path):
     fake.script("/sonic/wav", {"message": "success", "data": {"wav_url": f"{fake.url}/x.wav"}})
     serve(fake, "/x.wav", b"RIFF", "audio/wav")

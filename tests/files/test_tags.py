@@ -7,7 +7,7 @@ import mutagen.id3
 import mutagen.mp3
 import pytest
 
-from aimusic_async import Clip, ConfigurationError
+from aimusic_async import AlignedWord, Clip, ConfigurationError, LyricsTimeline
 from aimusic_async.files.tags import Tags, tag_size, wanted, write_tags
 
 MUSIC = (b"\xff\xfb\x90\x64" + bytes(413)) * 60
@@ -41,6 +41,27 @@ def test_everything_the_service_says_is_in_the_tags_and_the_music_is_as_it_was(s
     content = song.read_bytes()
     assert content[tag_size(content[:10]) :] == MUSIC
     assert mutagen.mp3.MP3(song).info.length > 1
+
+
+@pytest.mark.parametrize("genre", ["80", "17, rock", "(80)", "(80) pop", "(RX)", "RX", "CR", "1999", "²"])
+def test_a_genre_that_looks_like_a_number_stays_text(song, genre):
+    assert write_tags(song, Tags(genre=genre))
+    assert [text.strip() for text in mutagen.id3.ID3(song)["TCON"].text] == [genre]
+
+
+def test_words_in_time_stand_beside_the_lyrics(song):
+    alignment = [("[Verse]\n", 0.5), ("Lan\x00terns\n", 0.92), ("Über", 1.31)]
+    timeline = LyricsTimeline(alignment=tuple(AlignedWord(word=w, start_s=at, end_s=at + 0.1) for w, at in alignment))
+    assert write_tags(song, Tags.of(CLIP, None, timeline))
+    tags = mutagen.id3.ID3(song)
+    (words,) = tags.getall("SYLT")
+    assert (words.text, words.format, words.type) == ([("Lanterns", 920), ("\nÜber", 1310)], 2, 1)
+    assert tags.getall("USLT")[0].text == CLIP.lyrics
+
+
+def test_without_words_in_time_there_is_no_frame_for_them(song):
+    assert write_tags(song, Tags.of(CLIP, None, LyricsTimeline(alignment=())))
+    assert mutagen.id3.ID3(song).getall("SYLT") == []
 
 
 def test_tags_that_were_there_stay_but_for_ours(song):
