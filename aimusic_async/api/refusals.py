@@ -83,6 +83,7 @@ def refusal(
     retry_after: float | None = None,
     location: str = "",
     request: object | None = None,
+    poll: bool = False,
 ) -> ApiError | None:
     """Return the error for an answer, None when it is none.
 
@@ -90,7 +91,7 @@ def refusal(
     JSON, is a `GatewayError` whatever its status, but for a 429, which asks for the same as the service's own.
     """
     fields = body if isinstance(body, dict) else {}
-    theirs = 300 <= status < 400 or not is_of_the_service(status, fields)  # a redirect is no answer either
+    theirs = 300 <= status < 400 or not is_of_the_service(status, fields, poll=poll)  # a redirect is no answer either
     if status < 300:
         status = _status_inside(fields) or status
     if status < 300:

@@ -32,11 +32,11 @@ NOT_TAKEN = frozenset({307, 308, 405, 413, 414, 429, 431})
 """With these, whoever stands before the service did not hand the request on."""
 
 
-def is_of_the_service(status: int, body: Any) -> bool:
-    """Whether an answer is the service's own, by its status and its JSON."""
+def is_of_the_service(status: int, body: Any, *, poll: bool = False) -> bool:
+    """Whether an answer is the service's own, by its status and its JSON; a `poll` has no arguments to be judged."""
     fields = body if isinstance(body, dict) else {}
     known = _OF_RESULTS if status < 300 else _OF_FAILURES
-    judges = status in _OF_ARGUMENTS and _says(fields, _SAID_OF_ARGUMENTS)
+    judges = not poll and status in _OF_ARGUMENTS and _says(fields, _SAID_OF_ARGUMENTS)
     return judges or _is_error(fields) or _has_code(fields) or not known.isdisjoint(fields)
 
 

@@ -113,7 +113,7 @@ def read_task(cls: type[Request[R]], task_id: str, reply: Reply) -> Progress[R]:
     )
     over = fields.get("type") == "failed" or maybe_bool(fields.get("refund_processed")) is True
     over = over or (fields.get("event") == SongEvent.FAILED and not fields.get("data"))
-    ours = is_of_the_service(reply.status, reply.body)
+    ours = is_of_the_service(reply.status, reply.body, poll=True)
     if ours and (timed_out or over or (status is False and reply.status < 300)):
         return failed(fields, reason_of(fields))
     _raise_refusal(cls, reply)
@@ -181,6 +181,7 @@ def _raise_refusal(request: Request[Any] | type[Request[Any]], reply: Reply) -> 
         retry_after=reply.retry_after,
         location=reply.location,
         request=request,
+        poll=isinstance(request, type),
     )
     if error is not None:
         raise error
