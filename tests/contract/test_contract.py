@@ -1,14 +1,16 @@
 """Recorded exchanges: what each operation puts on the wire, and what each answer to it means.
 
 The recordings are written from the service's contract, not from this package: they are a witness of their own.
-One file is one exchange, `<operation>/<case>.json`:
+One file is one exchange, `<operation>/<case>.json`, or `shape.<shape>/<case>.json` for a shape of answers that any
+operation may meet:
 
 about     One sentence: what is special about the case.
 request   `op` and the fields as a user gives them.
 sends     `method`, `path` (below `/api/v1`) and, for a POST, the exact JSON `body` that must go out.
-answers   What comes back, each with `status` and either `body` (JSON) or `text` (anything else); `retry_after` is the
-          header of that name. For a task: the answer to the submit, then one a poll. For an operation that is answered
-          at once: successive answers to the same request, all but the last of which say that it is not ready.
+answers   What comes back, each with `status` and either `body` (JSON), `text` (anything else) or `latin1` (bytes that
+          are no UTF-8); `retry_after`, `date` and `location` are the headers of those names. For a task: the answer to
+          the submit, then one a poll. For an operation that is answered at once: successive answers to the same
+          request, all but the last of which say that it is not ready.
 polls     Tasks: the path of the polls.
 states    Tasks: what each poll shows: `running`, `succeeded`, `failed` or `error:<class>`.
 sees      Tasks: the clips that each poll shows, finished or not (optional).
@@ -41,6 +43,7 @@ RECORDINGS = {
 }
 NEEDED = {"about", "request", "sends", "answers"}
 OF_TASKS = {"polls", "states", "sees", "refunded"}
+HEADERS = ("retry_after", "date", "location")
 KNOWN = NEEDED | OF_TASKS | {"gives", "refused", "xfail"}
 
 # The error page, whole: status, type, text ("…" stands for what the service quotes), and the class a user catches.
@@ -108,8 +111,9 @@ def each(direction=None):
 
 def reply(answer):
     """Make what the transport would hand on."""
-    body = json.dumps(answer["body"]) if "body" in answer else answer["text"]
-    return Reply.parse(answer["status"], body.encode(), retry_after=answer.get("retry_after"))
+    text = json.dumps(answer["body"]) if "body" in answer else answer.get("text", "")
+    body = answer["latin1"].encode("latin-1") if "latin1" in answer else text.encode()
+    return Reply.parse(answer["status"], body, **{name: answer[name] for name in HEADERS if name in answer})
 
 
 def attempt(word, act):
@@ -226,13 +230,13 @@ def test_no_file_is_left_out():
 def test_a_recording_is_well_formed(recording, request):
     name = request.node.callspec.id
     assert NEEDED <= recording.keys() <= KNOWN
-    assert recording["request"]["op"] == name.partition("/")[0]
+    assert name.startswith("shape.") or recording["request"]["op"] == name.partition("/")[0]
     assert recording["sends"].keys() == {"method", "path"} | (
         {"body"} if recording["sends"]["method"] == "POST" else set()
     )
     assert recording.get("xfail", {}).keys() <= {"sends", "answers"}
     for answer in recording["answers"]:
-        assert answer.keys() - {"retry_after"} in ({"status", "body"}, {"status", "text"})
+        assert answer.keys() - set(HEADERS) in ({"status", "body"}, {"status", "text"}, {"status", "latin1"})
     if "polls" in recording:
         assert len(recording["states"]) == len(recording["answers"]) - 1
         assert len(recording.get("sees", recording["states"])) == len(recording["states"])
