@@ -33,7 +33,15 @@ ENOUGH = 0.9
 _LIFECYCLE = " ".join(
     f"tests/jobs/test_lifecycle{part}.py" for part in ("_table", "_exactly", "_answers", "", "_machine")
 )
+_ANSWERS = "tests/api/test_wire.py tests/contract/test_contract.py::test_the_answers_mean_what_is_recorded"
 OWN_TESTS = {
+    "api/clips.py": _ANSWERS,
+    "api/forgiving.py": _ANSWERS,
+    "api/reasons.py": "tests/api/test_reasons.py",
+    "api/refusals.py": "tests/api/test_refusals.py",
+    "api/reply.py": "tests/api/test_reply.py",
+    "api/whose.py": "tests/api/test_whose.py",
+    "api/wire.py": _ANSWERS,
     "jobs/lifecycle.py": _LIFECYCLE,
     "jobs/entering.py": _LIFECYCLE,
     "jobs/ending.py": _LIFECYCLE,

@@ -7,6 +7,7 @@ was left out stays in `raw`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
@@ -124,11 +125,10 @@ def _reader() -> Converter:
 
 def _leniently(reader: Converter, cls: Any, value: Any, quickly: Callable[[Any, Any], Any]) -> Any:
     """Read an object; a field that has a default gets it where the object holds null, or what nobody can read."""
-    try:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"expected an object, found {type(value).__name__}")
+    with suppress(*UNREADABLE):
         return quickly(value, cls)
-    except UNREADABLE:
-        if not isinstance(value, Mapping):
-            raise
     readable = dict(value)
     for field in attrs.fields(cls):
         if field.default is attrs.NOTHING or field.name not in value:

@@ -14,8 +14,7 @@ from .reply import number
 
 _WORD = re.compile(r"[a-z][a-z0-9_]*", re.IGNORECASE)
 """How the service spells a `type`; where others have that field, it is an address, or `about:blank`."""
-_SAID = ("error", "detail", "message")
-_SAID_WITH_CODE = (*_SAID, "msg")
+_SAID = ("error", "detail", "message", "msg")
 _OF_RESULTS = frozenset({
     "alignment", "audio_url", "avg_bpm", "clip_id", "code", "credits", "data", "event", "extra_credits", "midi_url",
     "persona_id", "progress", "results", "state", "status", "steps", "task_id", "upsampled_tags", "vox_audio_id",
@@ -48,7 +47,7 @@ def _is_error(fields: Mapping[str, Any]) -> bool:
 def _has_code(fields: Mapping[str, Any]) -> bool:
     """Whether there is a status with a text; smaller numbers than a status are those of another protocol (gRPC)."""
     code = number(fields.get("code"))
-    return code is not None and not 0 < code < 100 and _says(fields, _SAID_WITH_CODE)
+    return code is not None and not 0 < code < 100 and _says(fields, _SAID)
 
 
 def _says(fields: Mapping[str, Any], names: tuple[str, ...]) -> bool:

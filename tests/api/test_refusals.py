@@ -7,6 +7,7 @@ from aimusic_async import (
     AuthenticationError,
     ContentRejected,
     EndpointRetired,
+    GatewayError,
     InsufficientCredits,
     NotFound,
     RateLimited,
@@ -136,3 +137,119 @@ def test_an_error_body_with_http_200_and_no_code_is_one(word, expected):
     assert type(refusal(200, {"type": word, "error": "oops"})) is expected
     assert refusal(200, {"type": "something", "error": "oops"}) is None
     assert refusal(200, {"type": word, "error": "", "data": []}) is None
+
+
+PAGE_OF_A_FILTER = "<meta name='description' content='lyrics, credits, subscription'>"
+
+
+@pytest.mark.parametrize("status", [300, 302, 400, 401, 402, 403, 404, 408, 410, 422, 500, 502, 504])
+@pytest.mark.parametrize("body", [None, {}, [], {"message": "no lyrics, no credits, no subscription"}])
+def test_what_is_not_the_service_s_is_a_gateway_s_whatever_its_status(status, body):
+    error = refusal(status, body, text=PAGE_OF_A_FILTER if body is None else "", retry_after=7.0)
+    assert type(error) is GatewayError
+    assert (error.status, error.body, error.retry_after, error.type) == (status, body, 7.0, None)
+
+
+def test_a_gateway_s_error_shows_what_it_said():
+    assert refusal(502, None, text="<h1>Down</h1>").message == (
+        "not the service's own answer, but somebody's on the way: <h1>Down</h1>"
+    )
+    assert refusal(502, {"x": 1}).message.endswith(': {"x": 1}')
+    assert refusal(502, {"message": "Bad"}, text="<p>").message.endswith(": Bad")
+    assert refusal(502, None).message.endswith(": the service gave no reason")
+
+
+@pytest.mark.parametrize("body", [None, {"type": "moved", "error": "x"}, {"code": 302, "message": "x"}])
+def test_a_redirect_says_where_it_leads_whoever_says_so(body):
+    error = refusal(302, body, location="https://www.a.test/x")
+    assert type(error) is GatewayError
+    assert error.message == "redirected to https://www.a.test/x, which is not followed: is base_url right?"
+    assert "redirected to nowhere" in refusal(307, body).message
+    assert "redirected" not in refusal(400, body, location="https://www.a.test/x").message
+
+
+def test_too_fast_is_too_fast_whoever_says_so():
+    for body in (None, {}, {"message": "slow down"}, {"type": "rate_limit", "error": "x"}):
+        error = refusal(429, body, text="<html>", retry_after=3.0)
+        assert (type(error), error.retry_after) == (RateLimited, 3.0)
+
+
+@pytest.mark.parametrize("code", [403, "403", 403.0, " 403 "])
+def test_a_code_may_be_written_as_text(code):
+    error = refusal(200, {"code": code, "message": "The remaining credits are not enough."})
+    assert (type(error), error.status) == (InsufficientCredits, 403)
+
+
+@pytest.mark.parametrize("code", [200, "200", 399, 600, 0, True, None, "x", [], 1e300])
+def test_other_codes_in_a_success_are_no_error(code):
+    assert refusal(200, {"code": code, "message": "success"}) is None
+
+
+@pytest.mark.parametrize(("code", "kind"), [(400, ValidationError), (599, ServerError), (500, ServerError)])
+def test_a_code_in_a_success_has_the_limits_of_a_status(code, kind):
+    assert type(refusal(200, {"code": code, "message": "x"})) is kind
+    assert type(refusal(299, {"code": code, "message": "x"})) is kind
+
+
+def test_a_code_counts_even_beside_data_or_a_task():
+    assert refusal(200, {"code": 500, "data": [], "message": "x"}).status == 500
+    assert refusal(200, {"code": 500, "task_id": "t", "message": "x"}).status == 500
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        ("validation_error", 400),
+        ("bad_request", 400),
+        ("unauthorized", 401),
+        ("insufficient_credits", 402),
+        ("forbidden", 403),
+        ("NOT_FOUND", 404),
+        ("endpoint_retired", 410),
+        ("rate_limit", 429),
+        ("rate_limited", 429),
+        ("server_error", 500),
+        ("api_error", 500),
+        ("upstream_error", 502),
+        ("timeout", 504),
+    ],
+)
+def test_a_word_in_a_success_stands_for_a_status(word, status):
+    for said in ({"error": "x"}, {"detail": ["x"]}, {"error": {"message": "x"}}, {"msg": "x"}):
+        error = refusal(200, {"type": word, **said})
+        assert (error.status, error.type, error.message) == (status, word, "x")
+        assert refusal(200, {"type": word, "task_id": "t", **said}) is None
+        assert refusal(200, {"type": word, "data": None, **said}) is None
+    assert refusal(200, {"type": word, "message": "x"}) is None
+
+
+def test_an_upload_that_failed_is_a_validation_error_unless_there_is_a_task():
+    steps = {"upload": {"error": "Audio URL is not accessible."}}
+    assert refusal(200, {"steps": steps, "data": {}}).status == 400
+    assert refusal(200, {"steps": steps, "task_id": "t"}) is None
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_detail_alone_refuses_arguments_but_no_poll(status):
+    assert type(refusal(status, {"detail": "too long"})) is ValidationError
+    assert type(refusal(status, {"detail": "too long"}, poll=True)) is GatewayError
+
+
+@pytest.mark.parametrize("text", ["It matches an existing recording.", "It MATCHES an existing recording"])
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_recording_that_is_known_is_content(status, text):
+    assert type(refusal(status, {"type": "x", "error": text})) is ContentRejected
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, ValidationError), (418, ApiError), (499, ApiError), (500, ServerError), (599, ServerError)],
+)
+def test_a_status_alone_decides_where_no_words_do(status, kind):
+    assert type(refusal(status, {"type": "x", "error": "odd"})) is kind
+
+
+def test_a_body_that_gives_no_reason_is_shown():
+    assert refusal(400, {"clip_id": "c"}).message == '{"clip_id": "c"}'
+    assert refusal(429, {}).message == "the service gave no reason"
+    assert refusal(429, {}, text="<p>").message == "<p>"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aimusic_async import MusicError, ServerError, account, producer, sonic
+from aimusic_async import GatewayError, MusicError, ServerError, account, lyrics, producer, sonic
 from aimusic_async.api.wire import Reply, TaskState, read_now, read_task, read_task_id
 
 SONG = sonic.CreateMusic(prompt="la", mv="sonic-v5")
@@ -369,3 +369,270 @@ def test_the_only_entry_of_a_task_may_lack_its_id():
 def test_a_tempo_without_a_number_is_no_tempo(body):
     with pytest.raises(ServerError):
         read_now(sonic.GetBpm(clip_id="c"), reply(body))
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(read=readers, body=likely, status=st.integers(100, 999), wait=st.none() | st.text(max_size=30))
+def test_whatever_status_and_headers_come_nothing_but_a_music_error_is_raised(read, body, status, wait):
+    try:
+        raw = json.dumps(body).encode(errors="surrogatepass")
+    except ValueError:
+        return
+    try:
+        read(Reply.parse(status, raw, retry_after=wait, date=wait, location=wait))
+    except MusicError as error:
+        assert str(error)
+
+
+fields = st.dictionaries(words, likely, max_size=5)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(
+    outer=fields,
+    inner=fields,
+    place=st.sampled_from(["top", "data", "list", "result"]),
+    name=st.sampled_from(["task_id", "taskId", "task-id"]),
+    status=st.integers(100, 999),
+)
+def test_an_id_that_stands_in_an_answer_is_never_lost(outer, inner, place, name, status):
+    outer = {key: value for key, value in outer.items() if key != "task_id" and "task_id" not in str(value)}
+    inner = {key: value for key, value in inner.items() if key != "task_id" and "task_id" not in str(value)}
+    one = {**inner, name: "t-9"}
+    body = {
+        "top": {**outer, name: "t-9"},
+        "data": {**outer, "data": one},
+        "list": {**outer, "data": [one]},
+        "result": {**outer, "result": {"task": one}},
+    }[place]
+    assert read_task_id(SONG, Reply(status=status, body=body)) == "t-9"
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(before=st.binary(max_size=60), after=st.binary(max_size=60), status=st.integers(100, 999))
+def test_nor_is_one_in_bytes_that_are_no_json(before, after, status):
+    body = b"\xff" + before.replace(b"task", b"") + b'"task_id": "t-9", ' + after
+    assert read_task_id(SONG, Reply.parse(status, body)) == "t-9"
+
+
+# --- odd parts of good answers ----------------------------------------------------------------------------------------
+
+
+def now(request, **data):
+    return read_now(request, reply({"code": 200, "data": data}))
+
+
+MIDI, TIMELINE = sonic.GetMidi(clip_id="c"), sonic.GetLyricsTimeline(clip_id="c")
+URL = "https://h/m.mid"
+
+
+@pytest.mark.parametrize("instruments", [None, "soon", 7, {}, True])
+def test_a_part_that_has_a_default_may_be_anything(instruments):
+    assert now(MIDI, midi_url=URL, instruments=instruments).instruments == ()
+
+
+def test_an_odd_entry_is_left_out_and_stays_in_raw():
+    good = {"name": "Lead", "notes": [{"pitch": "64", "start": 1, "end": "2.5"}, {"pitch": "?"}, None]}
+    midi = now(MIDI, midi_url=URL, instruments=[good, "odd", None, {"name": None, "notes": None}])
+    assert [len(one.notes) for one in midi.instruments] == [1, 0]
+    assert midi.instruments[0].notes[0].end == 2.5
+    assert midi.raw["data"]["instruments"][1] == "odd"
+    words = now(TIMELINE, alignment=[{"word": "a", "start_s": 0, "end_s": 1, "success": "true"}, {"word": "b"}, 5])
+    assert [(word.word, word.success) for word in words.alignment] == [("a", True)]
+
+
+@pytest.mark.parametrize("alignment", [[{"word": "a"}], ["a"], None, {}, "soon"])
+def test_a_list_of_which_nothing_can_be_read_is_not_ready(alignment):
+    assert now(TIMELINE, alignment=alignment) is None
+
+
+def test_a_list_of_which_nothing_can_be_read_makes_no_sense_where_it_cannot_be_asked_for_again():
+    with pytest.raises(ServerError, match="makes no sense"):
+        read_now(lyrics.GenerateLyrics(description="x"), reply({"code": 200, "results": [{"title": "a"}]}))
+
+
+@pytest.mark.parametrize("written", ["true", "True", " TRUE ", True])
+def test_a_yes_may_be_written_as_text(written):
+    words = now(TIMELINE, alignment=[{"word": "a", "start_s": 0, "end_s": 1, "success": written}])
+    assert words.alignment[0].success is True
+    assert look({"type": "failed", "message": "x", "refund_processed": written}).refunded is True
+
+
+@pytest.mark.parametrize("written", ["yes", 1, None, "", []])
+def test_what_is_no_yes_is_none(written):
+    words = now(TIMELINE, alignment=[{"word": "a", "start_s": 0, "end_s": 1, "success": written}])
+    assert words.alignment[0].success is None
+    assert look({"type": "failed", "message": "x", "refund_processed": written}).refunded is None
+
+
+def test_one_of_two_pots_may_be_odd_but_not_both():
+    assert read_now(account.GetCredits(), reply({"credits": None, "extra_credits": "7"})).total == 7
+    assert read_now(account.GetCredits(), reply({"credits": 5, "extra_credits": "?"})).total == 5
+    for body in ({"credits": None}, {"credits": "?", "extra_credits": None}, {"extra_credits": []}):
+        with pytest.raises(ServerError):
+            read_now(account.GetCredits(), reply(body))
+
+
+def test_an_empty_text_that_was_asked_for_is_a_result_and_null_is_none():
+    assert now(sonic.UpsampleTags(tags="pop"), upsampled_tags="").upsampled_tags == ""
+    for nothing in (None, [], {}):
+        with pytest.raises(ServerError):
+            now(sonic.UpsampleTags(tags="pop"), upsampled_tags=nothing)
+
+
+# --- clips -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", ["succeeded", "SUCCESS", " Complete\n", "completed", "done", "finished"])
+def test_words_for_success(word):
+    assert look({"data": [clip("a", word)]}).result.clips[0].succeeded
+    assert look({"status": word, "data": [{"clip_id": "a", "audio_url": "https://h/a"}]}).state is TaskState.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    "word", ["failed", "FAIL", " failure ", "error", "cancelled", "canceled", "rejected", "timeout", "Render_Failed"]
+)
+def test_words_for_failure(word):
+    assert look({"data": [clip("a", word)]}).state is TaskState.FAILED
+    assert look({"status": word, "data": []}).state is TaskState.FAILED
+    with pytest.raises(ServerError):
+        look({"code": 500, "message": "x", "status": word, "data": []}, 500)
+
+
+@pytest.mark.parametrize("word", ["queued", "failed soon", "undone", "running", 200, None, True])
+def test_any_other_word_means_that_it_runs(word):
+    body = {"data": [clip("a", word), clip("b")]}
+    assert look(body).state is TaskState.RUNNING
+    assert look({"status": "running", "data": [clip("a")]}).state is TaskState.RUNNING
+    assert look({"status": " PENDING ", "data": [clip("a")]}).state is TaskState.RUNNING
+
+
+@pytest.mark.parametrize("odd", [None, "odd", 5, [], {"note": "x"}])
+def test_what_is_no_entry_is_left_out(odd):
+    done = look({"data": [clip("a"), odd, clip("b")]})
+    assert [one.clip_id for one in done.result.clips] == ["a", "b"]
+    assert odd in done.raw["data"]
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [("https://h/x/a1.mp3?sig=1", "a1"), ("http://h/a2.wav", "a2"), ("https://h/", "?")],
+)
+def test_a_clip_with_an_address_alone_has_its_name_from_there(url, name):
+    done = look({"data": [{"audio_url": url}, clip("b")]})
+    assert [one.clip_id for one in done.result.clips] == [name, "b"]
+
+
+def test_the_only_clip_of_a_task_without_an_id_has_the_task_s():
+    assert look({"data": [{"audio_url": "https://h/a1.mp3"}]}).result.clips[0].clip_id == "t-1"
+    assert look({"data": [{"clip_id": "c", "audio_url": "https://h/a1.mp3"}]}).result.clips[0].clip_id == "c"
+
+
+@pytest.mark.parametrize(
+    "entry", [{"audio_url": "soon"}, {"state": "succeeded"}, {"title": "x"}, {"clip_id": None}, {}]
+)
+def test_what_has_neither_id_nor_address_is_no_clip_yet(entry):
+    for data, seen in (([entry], []), (entry, []), ([entry, clip("b")], ["b"])):
+        shown = look({"code": 200, "data": data})
+        assert shown.state is TaskState.RUNNING
+        assert [one.clip_id for one in shown.clips] == seen
+
+
+def test_a_failed_entry_needs_no_id():
+    failed = look({"data": [{"state": "failed", "error": "too loud"}]})
+    assert (failed.state, failed.reason, failed.clips[0].clip_id) == (TaskState.FAILED, "too loud", "t-1")
+    half = look({"data": [{"state": "failed", "reason": "too loud"}, clip("b")]})
+    assert [(one.clip_id, one.error_message) for one in half.result.failed] == [("?", "too loud")]
+
+
+def test_why_every_clip_failed_is_said_or_shown():
+    said = look({"message": "Out of memory.", "code": 200, "data": [clip("a", "failed"), clip("b", "failed")]})
+    assert said.reason == "Out of memory."
+    shown = look({"message": "success", "code": 200, "data": [clip("a", "failed")]})
+    assert shown.reason == 'every clip failed: {"clip_id": "a", "state": "failed"}'
+    own = look({"message": "success", "data": [clip("a", "failed"), clip("b", "failed", error={"msg": "too loud"})]})
+    assert own.reason == "too loud"
+    assert own.clips[1].error_message == "too loud"
+    assert look({"data": [clip("a", "failed", error_message="x", error="y")]}).reason == "x"
+
+
+def test_a_streaming_clip_without_a_state_runs_and_a_stored_one_is_finished():
+    entry = {"clip_id": "a", "audio_url": "https://h/a.mp3"}
+    assert look({"data": [entry]}).state is TaskState.SUCCEEDED
+    assert look({"event": "song.streaming", "data": [entry]}).state is TaskState.RUNNING
+    assert look({"status": "mastering", "data": [entry]}).state is TaskState.RUNNING
+    assert look({"data": [{**entry, "status": "mastering"}]}).state is TaskState.RUNNING
+    assert look({"status": "mastering", "data": [{**entry, "status": "done"}]}).state is TaskState.SUCCEEDED
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_an_envelope_may_stand_in_data(depth):
+    body = {"data": [clip("a"), clip("b")]}
+    for _ in range(depth):
+        body = {"code": 200, "data": {"task_id": "t-1", **body}}
+    assert [one.clip_id for one in look(body).result.clips] == ["a", "b"]
+
+
+def test_an_envelope_s_own_status_counts():
+    body = {"code": 200, "data": {"status": "FAILED", "message": "Too loud.", "data": []}}
+    assert (look(body).state, look(body).reason) == (TaskState.FAILED, "Too loud.")
+    assert look({"code": 200, "data": {"status": "pending", "data": [clip("a")]}}).state is TaskState.RUNNING
+
+
+def test_pairs_may_be_odd():
+    assert look({"data": [{"extended": "x", "full": clip("f")}]}).state is TaskState.RUNNING
+    assert look({"data": [{"extended": clip("a"), "full": "soon"}]}).state is TaskState.RUNNING
+    assert look({"data": [{"extended": None, "replaced": clip("a"), "full": clip("f")}]}).result.full[0].clip_id == "f"
+    failed = look({"data": [{"extended": clip("a"), "full": clip("f", "failed")}]})
+    assert ([one.clip_id for one in failed.result.failed], failed.result.full) == (["f"], ())
+
+
+# --- whose words -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", [{}, [], None, "fine", [clip("a")], {"message": "success"}])
+def test_a_poll_whose_answer_is_not_the_service_s_shows_nothing(body):
+    with pytest.raises(GatewayError, match="makes no sense"):
+        look(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"type": "https://a.test/timeout", "detail": "due to timeout"},
+        {"message": "Task failed due to timeout."},
+        {"status": "failed", "message": "x"},
+    ],
+)
+def test_only_the_service_says_that_a_task_failed(body):
+    with pytest.raises(GatewayError):
+        look(body, 504)
+
+
+def test_a_task_that_failed_may_come_with_any_status():
+    for status in (200, 400, 500):
+        assert look({"type": "failed", "message": "Too loud."}, status).reason == "Too loud."
+    assert look({"event": "song.failed", "message": "Too loud."}).reason == "Too loud."
+    assert look({"event": "song.failed", "data": [clip("a", "running")]}).state is TaskState.RUNNING
+    assert look({"type": "timeout", "error": "late", "data": [clip("a")]}).state is TaskState.SUCCEEDED
+
+
+def test_what_is_not_ready_is_asked_for_again_only_if_the_service_says_so():
+    assert read_now(MIDI, reply({"code": 200, "message": "soon"})) is None
+    for body in ({}, [], {"message": "soon"}):
+        with pytest.raises(GatewayError, match=r"sonic\.get_midi"):
+            read_now(MIDI, reply(body))
+    with pytest.raises(ServerError, match="no task_id") as caught:
+        read_task_id(SONG, reply({"type": "not_ready", "error": "wait"}, 202))
+    assert caught.value.status == 202
+    with pytest.raises(MusicError):
+        read_now(MIDI, reply({"type": "not_ready", "error": "wait"}, 404))
+
+
+def test_an_error_keeps_what_the_answer_was():
+    with pytest.raises(GatewayError, match=r"elsewhere\.test") as caught:
+        read_now(MIDI, Reply.parse(307, b"", location="https://elsewhere.test", retry_after="9"))
+    assert (caught.value.status, caught.value.retry_after, caught.value.request) == (307, 9.0, MIDI)
+    with pytest.raises(ServerError, match="<h1>") as caught:
+        read_now(MIDI, Reply.parse(200, b"<h1>Down</h1>"))
+    assert (caught.value.body, caught.value.status) == (None, 200)
