@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from ..errors import JobCancelled, JobFailed, MusicError
+from ..errors import JobCancelled, JobFailed, MusicError, SubmissionUnknown
 from ..events import JobState
 from ..journal import steps
 from ..journal.record import storable
-from .happenings import Do, Effect, Put
+from .happenings import Do, Effect, Put, Say
 from .work import Where, Work
 
 
@@ -51,6 +51,21 @@ def end_unknown(work: Work, error: MusicError, *last: steps.Step | None) -> list
     """End with an unknown outcome. Its record is nobody's then, also when the journal knows its task already."""
     released = steps.Released(work.id, work.rules.owner) if work.id is not None else None
     return end(work, JobState.UNKNOWN, error, *last, released)
+
+
+def outcome_unknown(work: Work, error: MusicError) -> list[Effect]:
+    """End as unknown, or wait for a webhook that may report what became of it."""
+    unknown = SubmissionUnknown(work.job, str(error))
+    unknown.__cause__ = error
+    step = None
+    work.begun = work.attempting = False
+    if work.id is not None:
+        step = steps.OutcomeUnknown(work.id, work.rules.owner, work.attempt, storable(unknown.reason))
+    if not work.hooked or work.ending is not None:
+        return end_unknown(work, unknown, step)
+    work.awaiting = unknown
+    text = f"{work.key}: the answer was lost; a webhook may still report what became of it"
+    return [*([Put(step)] if step is not None else []), Say(text), Do.AWAIT]
 
 
 def moved(work: Work, state: JobState) -> list[Effect]:

@@ -26,7 +26,6 @@ from ..errors import (
     MusicError,
     RateLimited,
     ServerError,
-    SubmissionUnknown,
     SubscriptionRequired,
     TransportError,
 )
@@ -37,7 +36,7 @@ from ..journal.protocol import Outcome
 from ..journal.record import OPEN, JobRecord, storable
 from ..scheduling.retry import Again, GiveUp, OutcomeUnknown, Repeat, after_failure
 from . import happenings as on
-from .ending import end, end_unknown, finished, give_up, let_go, moved, not_begun, refused
+from .ending import end, end_unknown, finished, give_up, let_go, moved, not_begun, outcome_unknown, refused
 from .entering import as_recorded, conflict, entered, gone, heard, submitted
 from .happenings import Credited, Delivery, Do, Effect, PollAt, Put, Queue, Report, Say, Sign, Watch
 from .work import Where, Work
@@ -46,6 +45,7 @@ _REPEAT_INTERVAL = 6.0
 """Seconds between the first two requests of an operation that has to be asked again until it is ready."""
 _READY_WITHIN = 600.0
 """Seconds after which it is given up: such things take a minute."""
+_ENDS = frozenset({SongEvent.COMPLETED, SongEvent.FAILED})
 _OF_THE_ACCOUNT = (AuthenticationError, InsufficientCredits, SubscriptionRequired, RateLimited, ServerError)
 
 
@@ -212,7 +212,7 @@ def _failed(work: Work, error: MusicError) -> list[Effect]:
         case Again(delay=seconds):
             return [*effects, *_again(work, seconds, error)]
         case OutcomeUnknown():
-            return [*effects, *_outcome_unknown(work, error), Report(error)]
+            return [*effects, *outcome_unknown(work, error), Report(error)]
         case GiveUp() if work.ending is not None:
             return [*effects, *refused(work, error), *give_up(work, work.ending)]
         case GiveUp() if isinstance(error, InsufficientCredits) and not work.order.direct:
@@ -239,28 +239,13 @@ def _judge(work: Work, error: MusicError, repeat: Repeat) -> tuple[Again | GiveU
     return verdict, []
 
 
-def _outcome_unknown(work: Work, error: MusicError) -> list[Effect]:
-    unknown = SubmissionUnknown(work.job, str(error))
-    unknown.__cause__ = error
-    step = None
-    work.begun = work.attempting = False
-    if work.id is not None:
-        step = steps.OutcomeUnknown(work.id, work.rules.owner, work.attempt, storable(unknown.reason))
-    if not work.hooked or work.ending is not None:
-        return end_unknown(work, unknown, step)
-    work.awaiting = unknown
-    text = f"{work.key}: the answer was lost; a webhook may still report what became of it"
-    return [*([Put(step)] if step is not None else []), Say(text), Do.AWAIT]
-
-
 # --- what the service says of a task -------------------------------------------------------------------------------
 
 
 def _delivered(work: Work, delivery: Delivery, now: float) -> list[Effect]:
     task_id = storable(delivery.task_id or "")
     if not task_id:  # it is the job's all the same, and says that something became of one of its tasks
-        known = work.task_id is not None
-        return [PollAt(now) if known else Say(f"{work.key}: a webhook names no task, and none is known yet")]
+        return [PollAt(now) if work.task_id else Say(f"{work.key}: a webhook names no task, and none is known yet")]
     if work.task_id != task_id and task_id in work.former:
         return []
     effects: list[Effect] = []
@@ -278,8 +263,7 @@ def _delivered(work: Work, delivery: Delivery, now: float) -> list[Effect]:
         progress = read_task(work.operation, task_id, delivery.reply)
     except ApiError as error:
         return [*effects, Say(f"{work.key}: a webhook makes no sense, so its task is polled: {error}"), PollAt(now)]
-    over = delivery.event in {SongEvent.COMPLETED, SongEvent.FAILED}
-    more_to_see = over and progress.state is TaskState.RUNNING
+    more_to_see = delivery.event in _ENDS and progress.state is TaskState.RUNNING
     return [*effects, *_progress(work, progress, now, just_now=True), *([PollAt(now)] if more_to_see else [])]
 
 
@@ -363,7 +347,7 @@ def _broke(work: Work, error: MusicError) -> list[Effect]:
         work.ending = error
         lost = MusicError("broken off while it was sent")
         lost.__cause__ = error
-        return _outcome_unknown(work, lost)
+        return outcome_unknown(work, lost)
     if work.awaiting is not None:
         return end_unknown(work, work.awaiting)
     work.released = True

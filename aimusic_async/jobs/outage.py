@@ -43,6 +43,8 @@ class _Incident:
     """What went wrong first."""
     not_before: float
     """When it may be over at the earliest: after each submit in a row whose outcome is unknown, later."""
+    said: str = ""
+    """What is to be logged once it lasts; empty when it was."""
     failed: int = 0
     """Probes that failed."""
     parked: list[Work] = attrs.field(factory=list)
@@ -65,24 +67,32 @@ class Outage:
 
     def trouble(self, work: Work, error: MusicError) -> None:
         """Note that a request got no answer of the service: nothing is submitted until a free one does."""
-        submit = work.state is not JobState.SUBMITTED
         if self._incident is not None:
             return
+        submit = work.state is not JobState.SUBMITTED
         self._strikes += submit
-        now = self._clock.now()
-        first = delay(max(self._strikes, 1))
-        self._incident = _Incident(since=now, error=error, not_before=now + first if self._strikes > 1 else now)
+        now, first = self._clock.now(), delay(max(self._strikes, 1))
+        said = f"{work.key}: {error}; nothing is submitted until the service answers"
+        self._incident = _Incident(
+            since=now, error=error, not_before=now + first if self._strikes > 1 else now, said=said
+        )
         self._schedule.holds.add(_HOLD)
-        logger.warning("%s: %s; nothing is submitted until the service answers", work.key, error)
+        if submit or work.tries <= 1:  # else it is one task, of which that was logged
+            self._say(self._incident)
         self._probe_in(first, self._incident)
 
-    def answered(self, event: Answered) -> None:
-        """Note an answer: the service's own words end an outage, unless they say that it failed."""
+    def _say(self, incident: _Incident) -> None:
+        if incident.said:
+            logger.warning("%s", incident.said)
+            incident.said = ""
+
+    def answered(self, work: Work, event: Answered) -> None:
+        """Note an answer to a job's request: the service's own words end an outage, unless they say that it failed."""
         reply = event.reply
         if reply.status >= 500 or not is_of_the_service(reply.status, reply.body):
             return
         self._heard = True
-        if not event.poll and reply.status < 300:
+        if not event.poll and reply.status < 300 and work.operation.endpoint.method == "POST":
             self._strikes = 0
         if self._incident is not None and self._clock.now() >= self._incident.not_before:
             self._end(self._incident)
@@ -94,13 +104,14 @@ class Outage:
         self._incident.parked.append(work)
         return True
 
-    def probed(self, event: Answered | Failed) -> None:
+    def probed(self, probe: Work, event: Answered | Failed) -> None:
         """Note what came of a probe."""
         if isinstance(event, Answered):
-            self.answered(event)
+            self.answered(probe, event)
         if (incident := self._incident) is None:
             return
         incident.failed += 1
+        self._say(incident)
         if not self._heard and incident.failed >= _FAILS_FAST_AFTER:
             self._fail_fast(incident)
             return

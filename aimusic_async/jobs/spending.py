@@ -230,7 +230,7 @@ class Spending:
 
     async def _ask(self, work: Work, grant: Grant) -> None:
         try:
-            self.outage.probed(await self._exchange.send(work, {}, grant, lambda _: None))
+            self.outage.probed(work, await self._exchange.send(work, {}, grant, lambda _: None))
         finally:
             self._over(grant)
 
@@ -259,7 +259,7 @@ class Spending:
 
     def _happen(self, work: Work, event: Answered | Failed) -> None:
         if isinstance(event, Answered):
-            self.outage.answered(event)
+            self.outage.answered(work, event)
         self._host.happen(work, event)
 
     def _depart(self, work: Work) -> None:

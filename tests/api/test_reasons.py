@@ -26,6 +26,8 @@ from aimusic_async.api.reasons import (
         ({"description": "no"}, "no"),
         ([{"msg": "too long"}, "too short", {"msg": "too long"}, 5], "too long; too short"),
         ([], ""),
+        ([[[["deep"]]]], "deep"),
+        ([[[[["too deep"]]]]], ""),
         (5, ""),
         (None, ""),
         (True, ""),
