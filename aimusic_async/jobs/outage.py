@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any, Protocol
@@ -10,7 +11,7 @@ import attrs
 
 from ..api.whose import is_of_the_service
 from ..clock import Clock
-from ..errors import MusicError, NotSent
+from ..errors import MusicError, NotSent, TransportError
 from ..events import JobState, logger
 from ..scheduling.retry import delay
 from ..scheduling.schedule import Kind, Schedule
@@ -23,6 +24,8 @@ _HOLD = "outage"
 _FAILS_FAST_AFTER = 3
 """Probes that fail before a session gives up that never had one answer of the service: its address may be wrong."""
 _LONGEST_WORD = 3600.0
+_SILENCE = 1 / 6
+"""Share of the time that a submit may take after which, with nothing heard, an outage is suspected: 10 of 60 s."""
 
 
 class Host(Protocol):
@@ -59,7 +62,8 @@ class Outage:
         self._schedule = schedule
         self._clock = clock
         self._ask = ask
-        self._heard = False  # since the session was opened
+        self._heard_at = -math.inf  # on the loop's clock; never since the session was opened
+        self._out: dict[Work, float] = {}  # submits under way, and when they left
         self._strikes = 0  # incidents in a row that began with a submit, and none that was taken in between
         self._incident: _Incident | None = None
         self.probe: Work | None = None
@@ -67,22 +71,38 @@ class Outage:
 
     def trouble(self, work: Work, error: MusicError) -> None:
         """Note that a request got no answer of the service: nothing is submitted until a free one does."""
-        if self._incident is not None:
-            return
         submit = work.state is not JobState.SUBMITTED
-        self._strikes += submit
-        now, first = self._clock.now(), delay(max(self._strikes, 1))
-        said = f"{work.key}: {error}; nothing is submitted until the service answers"
-        self._incident = _Incident(
-            since=now, error=error, not_before=now + first if self._strikes > 1 else now, said=said
-        )
-        self._schedule.holds.add(_HOLD)
+        if self._incident is None:
+            self._strikes += submit
+            self._begin(work, error, delay(max(self._strikes, 1)), again=self._strikes > 1)
         if submit or work.tries <= 1:  # else it is one task, of which that was logged
             self._say(self._incident)
-        self._probe_in(first, self._incident)
 
-    def _say(self, incident: _Incident) -> None:
-        if incident.said:
+    def departed(self, work: Work) -> None:
+        """Note that a submit leaves: when nothing is heard for long after that, others do not follow it."""
+        loop = self._clock.loop
+        self._out[work] = left = loop.time()
+        patience = _SILENCE * work.operation.endpoint.reply_within
+
+        def look() -> None:
+            if self._incident is None and self._out.get(work) == left and self._heard_at < left:
+                self._begin(work, TransportError(f"no answer for {patience:.0f} seconds"), 0.0)
+
+        loop.call_later(patience, look)
+
+    def over(self, work: Work) -> None:
+        """Note that a submit is over."""
+        self._out.pop(work, None)
+
+    def _begin(self, work: Work, error: MusicError, probe_in: float, *, again: bool = False) -> None:
+        now = self._clock.now()
+        said = f"{work.key}: {error}; nothing is submitted until the service answers"
+        self._incident = _Incident(since=now, error=error, not_before=now + probe_in * again, said=said)
+        self._schedule.holds.add(_HOLD)
+        self._probe_in(probe_in, self._incident)
+
+    def _say(self, incident: _Incident | None) -> None:
+        if incident is not None and incident.said:
             logger.warning("%s", incident.said)
             incident.said = ""
 
@@ -91,7 +111,7 @@ class Outage:
         reply = event.reply
         if reply.status >= 500 or not is_of_the_service(reply.status, reply.body):
             return
-        self._heard = True
+        self._heard_at = self._clock.loop.time()
         if not event.poll and reply.status < 300 and work.operation.endpoint.method == "POST":
             self._strikes = 0
         if self._incident is not None and self._clock.now() >= self._incident.not_before:
@@ -112,7 +132,7 @@ class Outage:
             return
         incident.failed += 1
         self._say(incident)
-        if not self._heard and incident.failed >= _FAILS_FAST_AFTER:
+        if self._heard_at == -math.inf and incident.failed >= _FAILS_FAST_AFTER:
             self._fail_fast(incident)
             return
         asked = (event.reply.retry_after or 0.0) if isinstance(event, Answered) else 0.0

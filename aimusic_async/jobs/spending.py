@@ -253,6 +253,7 @@ class Spending:
             self._host.broke(work, error)
         finally:
             self.posts.discard(work)
+            self.outage.over(work)
             if not self.posts:
                 self._host.quiet()
             self._over(grant)
@@ -269,6 +270,7 @@ class Spending:
         if not work.may_leave(self._clock.now()):
             raise NotSent("it was about to leave too late: others may have declared its outcome unknown")
         advance(work, Sign.DEPARTED, 0.0)
+        self.outage.departed(work)
 
     async def _poll(self, work: Work, grant: Grant) -> None:
         try:

@@ -234,3 +234,38 @@ async def test_probes_are_no_jobs_and_count_as_requests(fake, song):
         await asyncio.sleep(3)
         assert seen == ["one", "a probe"]
         assert music.stats.requests == 3
+
+
+async def test_when_nothing_is_heard_after_a_submit_others_do_not_follow_it(fake, song, caplog):
+    async def never(_request):
+        await asyncio.sleep(1000)
+
+    async with MusicSession("key", fake.url, limiter=TokenBucket(1, margin=0)) as music:
+        await heard_once(music, fake)
+        fake.script("/sonic/create", *[never] * 30, ACCEPTED)
+        fake.script("/get-credits", *[never] * 3, CREDITS)
+        jobs = [music.submit(song()) for _ in range(30)]
+        await asyncio.sleep(60)
+        assert len(fake.times("/sonic/create")) <= 11
+        assert caplog.text.count(HELD) == 1
+        fake.script("/sonic/create", ACCEPTED)
+        fake.script("/sonic/task/t", DONE)
+        await asyncio.gather(*(job.wait() for job in jobs))
+    assert caplog.text.count(OVER) == 1
+
+
+async def test_a_slow_submit_costs_one_free_request_and_no_warning(fake, song, caplog):
+    async def slowly(_request):
+        await asyncio.sleep(40)
+        return ACCEPTED
+
+    async with quick(fake) as music:
+        await heard_once(music, fake)
+        fake.script("/sonic/create", slowly, ACCEPTED)
+        fake.script("/sonic/task/t", DONE)
+        slow = music.submit(song())
+        await asyncio.sleep(20)
+        assert len(fake.times("/get-credits")) == 1
+        await music.submit(song())
+        await slow
+    assert caplog.text == ""
