@@ -85,7 +85,8 @@ class Outage:
         patience = _SILENCE * work.operation.endpoint.reply_within
 
         def look() -> None:
-            if self._incident is None and self._out.get(work) == left and self._heard_at < left:
+            silent = self._out.get(work) == left and self._heard_at < left
+            if silent and self._incident is None and self._schedule.waiting:
                 self._begin(work, TransportError(f"no answer for {patience:.0f} seconds"), 0.0)
 
         loop.call_later(patience, look)

@@ -123,6 +123,11 @@ class Schedule(Generic[J]):
         """How many tasks are being watched."""
         return len(self._watched)
 
+    @property
+    def waiting(self) -> int:
+        """How many calls and submits wait for a token."""
+        return len(self._waiting)
+
     # --- calls and submits -----------------------------------------------------------------------------------------
 
     def add(self, job: J, kind: Kind, *, now: float, priority: int = 0) -> None:
