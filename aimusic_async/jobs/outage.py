@@ -66,8 +66,6 @@ class Outage:
         self._out: dict[Work, float] = {}  # submits under way, and when they left
         self._strikes = 0  # incidents in a row that began with a submit, and none that was taken in between
         self._incident: _Incident | None = None
-        self.probe: Work | None = None
-        """What asks whether the service answers; it is no job of anybody's."""
 
     def trouble(self, work: Work, error: MusicError) -> None:
         """Note that a request got no answer of the service: nothing is submitted until a free one does."""
@@ -143,8 +141,7 @@ class Outage:
     def _probe_in(self, seconds: float, incident: _Incident) -> None:
         def probe() -> None:
             if self._incident is incident:
-                self.probe = _new_probe()
-                self._ask(self.probe)
+                self._ask(_new_probe())
 
         self._clock.call_later(seconds, probe)
 
@@ -176,6 +173,14 @@ class Outage:
         in_slices(tuple(self._host.works), give_up, partial(self._lift, incident))
 
 
+_PROBE = Order(direct=True)
+
+
+def is_probe(work: Work) -> bool:
+    """Whether it only asks whether the service answers; it is no job of anybody's."""
+    return work.order is _PROBE
+
+
 class _Nobody:
     def give_up(self, job: Job[Any], error: MusicError, *, released: bool = False) -> None: ...
 
@@ -183,6 +188,6 @@ class _Nobody:
 def _new_probe() -> Work:
     from ..api.account import GetCredits  # noqa: PLC0415 - loads the operations, which not every program needs
 
-    probe = Work.of(Rules(), GetCredits, "a probe", Order(direct=True), request=GetCredits())
+    probe = Work.of(Rules(), GetCredits, "a probe", _PROBE, request=GetCredits())
     Job[Any](_Nobody(), probe)
     return probe

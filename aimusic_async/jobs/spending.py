@@ -21,7 +21,7 @@ from .exchange import Exchange, Grant
 from .happenings import Answered, Event, Failed, Sign
 from .inbox import Inbox
 from .lifecycle import advance
-from .outage import Outage
+from .outage import Outage, is_probe
 from .work import Work
 
 _POLLS = frozenset({Kind.POLL})
@@ -196,7 +196,7 @@ class Spending:
             grant.give_back()
         elif choice.kind is Kind.POLL:
             self._create(self._poll(work, grant))
-        elif work is self.outage.probe:
+        elif is_probe(work):
             self._create(self._ask(work, grant))
         elif choice.kind is Kind.CALL and self.outage.parks(work):
             grant.give_back()
@@ -230,9 +230,12 @@ class Spending:
 
     async def _ask(self, work: Work, grant: Grant) -> None:
         try:
-            self.outage.probed(work, await self._exchange.send(work, {}, grant, lambda _: None))
+            event: Answered | Failed = await self._exchange.send(work, {}, grant, lambda _: None)
+        except Exception as error:  # noqa: BLE001 - a mistake of ours must not take the jobs along
+            event = Failed(MusicError(f"the probe broke: {error!r}"))
         finally:
             self._over(grant)
+        self.outage.probed(work, event)
 
     def answered(self, work: Work) -> None:
         """Note that the journal has answered."""
