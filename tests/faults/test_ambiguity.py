@@ -1,6 +1,7 @@
 """What becomes of a request whose fate is in doubt, by every cause, over real sockets: paid ones are sent once."""
 
 import asyncio
+import contextlib
 import shutil
 import socket
 import ssl
@@ -72,7 +73,10 @@ BROKEN = (500, 502, 503, 504)
 NO = plain({"type": "whatever", "error": "the service says no", "more": "x" * 50})
 
 
-def answers(*statuses):
+SERVICE, OTHERS = ("JSON",), ("HTML", "nothing", "half of it", "half a chunk")
+
+
+def answers(*statuses, kinds=(*SERVICE, *OTHERS)):
     """Each status with whatever may come with it; what is not whole ends with the connection."""
     return [
         pytest.param(answer, id=f"{status} with {name}")
@@ -84,11 +88,12 @@ def answers(*statuses):
             "half of it": whole(status, NO[:40], promised=len(NO)),
             "half a chunk": whole(status, b"50\r\n" + NO[:20], length="Transfer-Encoding: chunked"),
         }.items()
+        if name in kinds
     ]
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize("answer", answers(*REFUSED))
+@pytest.mark.parametrize("answer", answers(*REFUSED, kinds=SERVICE))
 async def test_what_was_refused_ends_in_an_error_and_may_be_sent_by_the_next_run(wire, journal, song, answer):
     wire.trouble["POST"] = answer
     async with quick(wire.url, journal) as music:
@@ -108,11 +113,12 @@ async def test_what_came_too_soon_is_sent_again(wire, journal, song, answer):
     async with quick(wire.url, journal) as music:
         error, record = await end_of(music.submit(song(), key="one"), music)
     assert (error, record.state, record.attempts) == (None, JobState.SUCCEEDED, 2)
-    assert wire.seen == ["POST", "POST", "GET"]
+    assert wire.of_jobs == ["POST", "POST", "GET"]
 
 
 LOST = [
     *answers(*BROKEN),
+    *answers(*REFUSED, kinds=OTHERS),  # only the service's own words are a verdict
     pytest.param(whole(200, plain({"task_id": "t1"})[:-3]), id="200 with cut JSON"),
     pytest.param(whole(200, HTML), id="200 with HTML"),
     pytest.param(whole(200), id="200 with nothing"),
@@ -142,7 +148,7 @@ async def test_what_may_have_been_taken_is_in_doubt_and_never_sent_again(wire, j
         again, _ = await end_of(music.submit(song(), key="one"), music)
         assert isinstance(again, SubmissionUnknown)
         await asyncio.sleep(AFTERWARDS)
-    assert wire.seen == ["POST"]
+    assert wire.of_jobs == ["POST"]
 
 
 @pytest.mark.looptime
@@ -237,7 +243,7 @@ NO_CONNECTION = [refused_port, plain_port, silent_tls, reset_in_handshake, unkno
 @pytest.mark.looptime
 @pytest.mark.parametrize("own_pool", [False, True])
 @pytest.mark.parametrize("place", NO_CONNECTION)
-async def test_without_a_connection_it_is_tried_again_and_then_ends_as_not_sent(wire, journal, song, place, own_pool):
+async def test_without_a_connection_ever_it_soon_ends_as_not_sent(wire, journal, song, place, own_pool):
     async with (
         aiohttp.ClientSession() as http,
         place(wire) as url,
@@ -246,7 +252,6 @@ async def test_without_a_connection_it_is_tried_again_and_then_ends_as_not_sent(
         error, record = await end_of(music.submit(song(), key="one"), music)
         assert isinstance(error, NotSent)
         assert was_not_taken(record)
-        assert record.attempts > 1
         assert own_pool or music.stats.requests == 0  # of a pool of the user's own one does not know when they leave
     assert wire.seen == []
 
@@ -277,11 +282,13 @@ async def test_a_name_that_leads_nowhere_is_no_doubt(song, journal):
 async def test_a_service_that_is_down_for_a_while_gets_each_song_once(journal, song, wire):
     down = Wire()
     async with refused_port(None) as url, quick(url, journal) as music:
+        async with at(url, Wire()):  # a session that never had an answer would give up
+            await music.credits()
         job = music.submit(song(), key="one")
         await asyncio.sleep(20)
         async with at(url, down):
             assert (await job).clips
-    assert down.seen == ["POST", "GET"]
+    assert down.of_jobs == ["POST", "GET"]
 
 
 # --- a connection that is lost while the request leaves --------------------------------------------------------------
@@ -310,7 +317,7 @@ async def test_a_post_that_meets_the_end_of_an_idle_connection_is_in_doubt(wire,
         assert record.state is JobState.UNKNOWN
         await asyncio.sleep(AFTERWARDS)
     assert wire.seen.count("POST") <= 1
-    assert len(wire.connections) == 1
+    assert len(wire.connections) <= 2  # the other is the probe's
 
 
 @pytest.mark.looptime
@@ -333,8 +340,11 @@ async def test_a_post_whose_connection_is_reset_before_anything_was_read_is_sent
             await asyncio.sleep(AFTERWARDS)
         assert resets == [1]
         server.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            server.accept()
+        with contextlib.suppress(BlockingIOError):  # probes may have come since
+            while True:
+                connection, _ = server.accept()
+                with connection:
+                    assert not connection.recv(4).startswith(b"POST")
 
 
 @pytest.mark.looptime
@@ -366,7 +376,7 @@ async def test_a_look_that_fails_is_made_again_and_the_song_is_not(wire, journal
         error, record = await end_of(music.submit(song(), key="one"), music)
         assert music.stats.polls == 2
     assert (error, record.state, record.task_id) == (None, JobState.SUCCEEDED, "t1")
-    assert wire.seen == ["POST", "GET", "GET"]
+    assert wire.of_jobs == ["POST", "GET", "GET"]
 
 
 @pytest.mark.looptime
@@ -377,7 +387,7 @@ async def test_no_look_goes_out_a_second_time_behind_our_back(wire, song, how):
         when_it_leaves(music, Purpose.POLL, drops(wire)[how])
         await music.attach(sonic.CreateMusic, "t1")
         assert music.stats.polls == 2
-    assert wire.seen.count("GET") == 1 + 1
+    assert wire.of_jobs.count("GET") == 1
 
 
 @pytest.mark.looptime
@@ -388,7 +398,7 @@ async def test_a_look_that_was_read_and_dropped_is_counted_as_one(wire, song, tr
         wire.trouble["GET"] = trouble
         await music.attach(sonic.CreateMusic, "t1")
         assert music.stats.polls == 2
-    assert wire.seen.count("GET") == 1 + 2
+    assert wire.of_jobs.count("GET") == 2
 
 
 @pytest.mark.looptime
@@ -397,7 +407,7 @@ async def test_a_free_call_is_made_again(wire, trouble):
     wire.trouble["GET"] = trouble
     async with quick(wire.url) as music:
         assert (await music.run(account.GetCredits())).total == 100
-    assert wire.seen == ["GET", "GET"]
+    assert 2 <= len(wire.seen) <= 3  # a probe may go before it
 
 
 @pytest.mark.looptime
@@ -407,4 +417,4 @@ async def test_what_is_charged_once_however_often_it_is_asked_is_asked_again(wir
     async with quick(wire.url, journal) as music:
         error, record = await end_of(music.submit(sonic.GetWav(clip_id="c1"), key="wav"), music)
     assert (error, record.state) == (None, JobState.SUCCEEDED)
-    assert wire.seen == ["POST", "POST"]
+    assert wire.of_jobs == ["POST", "POST"]

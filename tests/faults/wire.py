@@ -34,6 +34,8 @@ class Wire:
         self.trouble = {}
         self.seen = []
         """The method of each request that was read whole."""
+        self.of_jobs = []
+        """The same without what only asks whether the service answers, as the probe of a session does."""
         self.connections = []
 
     async def serve(self, reader, writer):
@@ -45,6 +47,8 @@ class Wire:
                 await reader.readexactly(int(length))
                 method, path, _ = head.split(" ", 2)
                 self.seen.append(method)
+                if "credits" not in path:
+                    self.of_jobs.append(method)
                 trouble = self.trouble.pop(method, None)
                 if isinstance(trouble, bytes):
                     writer.write(trouble)
