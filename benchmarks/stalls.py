@@ -176,7 +176,7 @@ async def _refusing() -> AsyncIterator[str]:
     """Serve a service to which every key is wrong."""
 
     async def refuse(_request: web.Request) -> web.Response:
-        return web.json_response({"error": "unauthorized", "message": "Invalid API key"}, status=401)
+        return web.json_response({"type": "unauthorized", "error": "Invalid API key"}, status=401)
 
     app = web.Application()
     app.router.add_post("/{path:.*}", refuse)

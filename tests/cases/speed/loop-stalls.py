@@ -93,7 +93,7 @@ async def groups():
 
 async def a_wrong_key():
     app = web.Application()
-    refusal = {"error": "unauthorized", "message": "Invalid API key"}
+    refusal = {"type": "unauthorized", "error": "Invalid API key"}
 
     async def refuse(_request):
         return web.json_response(refusal, status=401)
