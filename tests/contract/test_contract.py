@@ -213,7 +213,7 @@ def test_every_message_of_the_error_page_has_a_recording(status, kind, text, err
     assert any(
         answer["status"] == status
         and answer["body"].get("type") == kind
-        and pattern.fullmatch(answer["body"].get("error", ""))
+        and pattern.fullmatch(str(answer["body"].get("error", "")))
         and shown == f"error:{error}"
         for one in RECORDINGS.values()
         for answer, shown in zip(one["answers"], expected_words(one), strict=True)
