@@ -56,6 +56,7 @@ if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` says the same to Py
     from .errors import JobCancelled as JobCancelled
     from .errors import JobError as JobError
     from .errors import JobFailed as JobFailed
+    from .errors import JobRef as JobRef
     from .errors import JobTimeout as JobTimeout
     from .errors import JournalError as JournalError
     from .errors import KeyConflict as KeyConflict
@@ -70,6 +71,7 @@ if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` says the same to Py
     from .errors import TransportError as TransportError
     from .errors import ValidationError as ValidationError
     from .errors import WebhookError as WebhookError
+    from .errors import WrongLoop as WrongLoop
     from .events import CreditsShort as CreditsShort
     from .events import Event as Event
     from .events import Events as Events
@@ -116,8 +118,8 @@ else:
         "errors": """
             ApiError AuthenticationError BudgetExceeded ConfigurationError ContentRejected EndpointRetired
             InsufficientCredits InvalidPayload InvalidRequest InvalidSignature JobCancelled JobError JobFailed
-            JobTimeout JournalError KeyConflict MusicError NotFound NotSent RateLimited ServerError StaleTimestamp
-            SubmissionUnknown SubscriptionRequired TransportError ValidationError WebhookError
+            JobRef JobTimeout JournalError KeyConflict MusicError NotFound NotSent RateLimited ServerError
+            StaleTimestamp SubmissionUnknown SubscriptionRequired TransportError ValidationError WebhookError WrongLoop
         """,
         "events": """
             CreditsShort Event Events JobChanged JobState JobStreaming Purpose RefusedRepeatedly RequestAnswered

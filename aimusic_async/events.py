@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable
 from enum import StrEnum
@@ -9,7 +10,8 @@ from typing import TypeAlias
 
 import attrs
 
-from .errors import JobInfo
+from .errors import ConfigurationError, JobInfo
+from .settings import check_function
 
 logger: logging.Logger = logging.getLogger("aimusic_async")
 
@@ -158,7 +160,7 @@ Event: TypeAlias = (
     | JobStreaming
     | WebhookReceived
 )
-Listener: TypeAlias = Callable[[Event], None]
+Listener: TypeAlias = Callable[[Event], object]
 
 
 class Events:
@@ -172,8 +174,13 @@ class Events:
         """Call `listener` with every event from now on, on the loop's thread; it must be quick and must not block.
 
         `kinds`: only with events of these classes. A listener that raises is logged and does not disturb the session.
-        Returns a function that removes the listener.
+        Returns a function that removes the listener. Raises `ConfigurationError` for an `async def`: nobody would await
+        it; let a plain function start a task.
         """
+        check_function("listener", listener)
+        strange = [kind for kind in kinds if not isinstance(kind, type)]
+        if strange:
+            raise ConfigurationError(f"kinds must be classes of events, such as JobChanged; got {strange[0]!r}")
         entry = (listener, kinds)
         self._listeners.append(entry)
         self._by_kind.clear()
@@ -197,7 +204,10 @@ class Events:
         """Call every listener."""
         for listener in self.listeners(type(event)):
             try:
-                listener(event)
+                returned: object = listener(event)
+                if returned is not None and inspect.iscoroutine(returned):
+                    returned.close()
+                    raise TypeError("it returned a coroutine, which nobody awaits: let it start a task")  # noqa: TRY301
             except Exception:
                 logger.exception("a listener failed on %s", type(event).__name__)
 

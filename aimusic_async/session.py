@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import math
 import os
 import re
-import secrets
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -20,10 +18,13 @@ import anyio
 
 from .api.request import Answer, Request
 from .api.results import Credits
+from .arguments import check_account, check_arguments, check_flags, check_key, check_name
 from .callbacks import WebhookConfig
 from .clock import Clock
 from .errors import ConfigurationError, InvalidRequest, MusicError
 from .events import Events, JobState, RequestRefused, RequestSent, Stats, logger
+from .hiding import hide_arguments
+from .home import Home
 from .jobs.dispatcher import Dispatcher
 from .jobs.group import JobGroup, OnFailure, to_resend
 from .jobs.job import Job, Unfinished, warn_of_unfinished
@@ -31,8 +32,10 @@ from .jobs.work import Order, Work
 from .journal.account import AccountJournal
 from .journal.budget import Budget
 from .journal.protocol import JobJournal
-from .journal.record import OPEN, account_id, storable
+from .journal.record import OPEN, account_id
 from .limiting.bucket import STANDARD_RATE, RateLimiter, TokenBucket
+from .logs import show_logs
+from .orders import Orders
 from .settings import Settings, check_positive, is_loopback, scheme_and_host
 from .slices import in_slices, see_through
 from .transport.http import HttpTransport
@@ -58,6 +61,9 @@ class MusicSession:
     share one `limiter`.
     """
 
+    _home: Home | None = None
+
+    @hide_arguments
     def __init__(
         self,
         api_key: str | None = None,
@@ -89,6 +95,14 @@ class MusicSession:
         `settings`: instead of key, address and interval, with more to set (`Settings.load`). Raises
         `ConfigurationError`.
         """
+        check_arguments(
+            limiter=limiter,
+            poll_limiter=poll_limiter,
+            journal=journal,
+            webhook=webhook,
+            http=http,
+            settings=settings,
+        )
         given = {"api_key": api_key, "base_url": base_url, "poll_interval": poll_interval}
         if settings is not None and (doubled := [name for name, value in given.items() if value is not None]):
             raise ConfigurationError(f"give settings, or {doubled[0]}, not both")
@@ -98,15 +112,13 @@ class MusicSession:
         self._callback = webhook
         self._given_journal = journal
         self._journal: JobJournal | None = None
-        self._account = account_id(_checked_account(account), scheme_and_host(self._settings.base_url)[1])
-        self._run = ""
-        self._ordered: tuple[tuple[Any, ...], Order] = ((), Order())
+        self._account = account_id(check_account(account), scheme_and_host(self._settings.base_url)[1])
         self._budget = None if budget is None else Budget(budget)
+        self._orders = Orders(self._budget)
         self._given_http = http
         self._stack = AsyncExitStack()
         self._dispatcher: Dispatcher | None = None
         self._transport: HttpTransport | None = None
-        self._numbers = itertools.count(1)
         self.stats: Stats = Stats()
         """Counts of requests since the session was made."""
         self.events: Events = Events()
@@ -119,8 +131,7 @@ class MusicSession:
     # --- opening and closing -----------------------------------------------------------------------------------------
 
     @classmethod
-    @asynccontextmanager
-    async def sandbox(
+    def sandbox(
         cls,
         box: Sandbox | None = None,
         *,
@@ -130,7 +141,7 @@ class MusicSession:
         poll_interval: float | None = None,
         webhook: WebhookConfig | None = None,
         budget: int | None = None,
-    ) -> AsyncIterator[Self]:
+    ) -> AbstractAsyncContextManager[Self]:
         """Open a session on a local stand-in for the service: no key, no network, nothing paid.
 
         `speed=60` makes a minute a second. All seconds that you give or get in such a session are the service's: a
@@ -138,23 +149,32 @@ class MusicSession:
         `seed`. `journal`, `poll_interval`, `webhook` and `budget` as for any session. Needs the extra `sandbox` for
         the audio (`pip install 'aimusic-async[sandbox]'`).
         """
-        from .sandbox import Options, Sandbox  # noqa: PLC0415 - only who asks for a sandbox loads it
+        from .sandboxed import SandboxSession  # noqa: PLC0415 - only who asks for a sandbox loads it
 
-        async with AsyncExitStack() as stack:
-            if box is None:
-                box = await stack.enter_async_context(Sandbox(Options(speed=speed, seed=seed)))
-            settings = Settings(api_key=box.key, base_url=box.url, poll_interval=poll_interval, speed=box.options.speed)
-            async with cls(settings=settings, journal=journal, webhook=webhook, budget=budget) as session:
-                yield session
+        options = {"journal": journal, "webhook": webhook, "budget": budget}
+        return SandboxSession(cls, box, speed=speed, seed=seed, poll_interval=poll_interval, **options)
 
     async def __aenter__(self) -> Self:
         """Open journal and connection pool, and start the dispatcher; nothing is sent yet.
 
-        Raises `JournalError` when the journal cannot be written.
+        Raises `JournalError` when the journal cannot be written, `WrongLoop` where a copy of it is open already in
+        another event loop or process.
         """
-        if self._dispatcher is not None:
-            raise MusicError("the session is open already")
+        mine = Home()
+        # One step, so that of two threads that come at once one is refused.
+        if (home := self.__dict__.setdefault("_home", mine)) is not mine:
+            home.check()
+            raise MusicError("the session is open already, or just being opened or closed")
+        try:
+            await self._enter(mine)
+        except BaseException:
+            del self._home
+            raise
+        return self
+
+    async def _enter(self, home: Home) -> None:
         async with AsyncExitStack() as stack:
+            stack.callback(show_logs())
             limiter = await self._open_journal(stack) if self._given_journal is not None else None
             link = None
             if self._journal is not None:
@@ -166,21 +186,26 @@ class MusicSession:
             dispatcher = Dispatcher(
                 transport,
                 self._limiter or limiter or TokenBucket(STANDARD_RATE * self._settings.speed),
-                Clock(asyncio.get_running_loop(), self._settings.speed),
+                Clock(home.loop, self._settings.speed),
                 self.events,
                 self._settings,
                 poll_limiter=self._poll_limiter,
                 callback=self._callback,
                 link=link,
+                home=home,
             )
-            self._run = secrets.token_hex(8)  # here, so that a process that was forked before has another
+            self._orders.begin_run()
             # One task of its own: so the session may be entered and left in different tasks, as web frameworks do.
             host = asyncio.create_task(dispatcher.run(), name="aimusic dispatcher")
             stack.push_async_callback(_stop, host)
             await dispatcher.started.wait()
             self._stack = stack.pop_all()
         self._transport, self._dispatcher = transport, dispatcher
-        return self
+
+    def close_with(self, stack: AsyncExitStack) -> None:
+        """Close a stack last, when the session is left: what was opened for this session alone, such as a sandbox."""
+        mine, self._stack = self._stack, stack
+        self._stack.push_async_exit(mine)
 
     async def _open_journal(self, stack: AsyncExitStack) -> RateLimiter | None:
         """Open the journal; return the limiter of its file, None when the journal is the user's own."""
@@ -203,9 +228,13 @@ class MusicSession:
         """Close: jobs not sent yet are cancelled, those the service has are detached, with one warning for all.
 
         A POST that is under way is finished first, so that its task id is known. Cancelling the task while it closes
-        breaks that off: such a job ends as `SubmissionUnknown`.
+        breaks that off: such a job ends as `SubmissionUnknown`. Raises `WrongLoop`, and closes nothing, where another
+        event loop, thread or process leaves it.
         """
-        dispatcher, self._dispatcher = self._open, None
+        if self._home is not None and self._home.forked and error is not None:
+            return  # a forked child comes to its end; the session is its parent's
+        dispatcher = self._open
+        self._dispatcher = None
         journal = self.has_journal
         open_jobs = dispatcher.open_jobs()
         try:
@@ -215,8 +244,11 @@ class MusicSession:
             try:
                 await self._stack.aclose()
             finally:
+                del self._home
                 left = Unfinished()
                 await see_through(in_slices(open_jobs, left.add))
+                for ended in dispatcher.unread.take():
+                    left.add_ended(ended)
                 warn_of_unfinished("the session was left", left, journal=journal)
 
     # --- working -----------------------------------------------------------------------------------------------------
@@ -252,6 +284,7 @@ class MusicSession:
         `priority`: higher ones are sent first, those of one priority in the order in which they came.
         `resend_unknown`, `resend_failed`: see `JobGroup.submit`.
         """
+        check_flags(resend_unknown=resend_unknown, resend_failed=resend_failed)
         return self.open_job(
             request,
             key=key,
@@ -273,12 +306,15 @@ class MusicSession:
             raise InvalidRequest("operation", "has no task: it is answered at once", operation.operation)
         if not isinstance(task_id, str) or not re.fullmatch(r"[\w:.-]*\w[\w:.-]*", task_id):
             raise InvalidRequest("task_id", "must be the id that the service gave", task_id)
-        name = key if key is not None else f"{operation.operation}:{task_id}"
+        name = check_key(key) if key is not None else f"{operation.operation}:{task_id}"
         if timeout is not None:
             check_positive("timeout", timeout)
-        work = Work.of(self._open.rules, operation, name, Order(), task_id=task_id, timeout=timeout)
-        job: Job[R] = Job(self._open, work)
-        self._open.attach(work)
+        dispatcher = self._open
+        if self._journal is not None:
+            check_name("key", name)
+        work = Work.of(dispatcher.rules, operation, name, Order(), task_id=task_id, timeout=timeout)
+        job: Job[R] = Job(dispatcher, work)
+        dispatcher.attach(work)
         return job
 
     async def resume(self, group: str | None = None, *, timeout: float | None = None) -> list[Job[Any]]:
@@ -295,6 +331,8 @@ class MusicSession:
 
         if timeout is not None:
             check_positive("timeout", timeout)
+        if group is not None:
+            check_name("group", group)
         dispatcher, known, jobs = self._open, operations(), list[Job[Any]]()
         records = await self.journal.jobs(group=group, state=OPEN)
         limits = await self.journal.budgets()
@@ -356,8 +394,8 @@ class MusicSession:
         """
         if timeout is not None:
             check_positive("timeout", timeout)
-        if storable(name) != name:
-            raise InvalidRequest("name", "must be text that a file can hold, without half characters", name)
+        check_name("name", name)
+        check_flags(history=history)
         return JobGroup(self, name=name, timeout=timeout, on_failure=on_failure, budget=budget, history=history)
 
     async def credits(self) -> Credits:
@@ -403,8 +441,7 @@ class MusicSession:
         """
         from .files.download import Wishes, download  # noqa: PLC0415 - who downloads nothing does not load it
 
-        if self._transport is None:
-            raise MusicError("the session is not open")
+        self._open  # noqa: B018 - raises where it is not open, or not here
         wishes = Wishes.check(
             formats=formats,
             name=name,
@@ -472,6 +509,14 @@ class MusicSession:
         """See `webhooks.Recipient.deliver`."""
         return self._dispatcher is not None and await self._dispatcher.deliver(event, job_id)
 
+    def check_loop(self) -> None:
+        """Raise `WrongLoop` for whoever comes from another event loop, thread or process than the session's.
+
+        A session that is not open belongs to none.
+        """
+        if self._home is not None:
+            self._home.check()
+
     # --- for groups --------------------------------------------------------------------------------------------------
 
     def open_job(
@@ -494,25 +539,21 @@ class MusicSession:
             raise InvalidRequest("request", "must be a request such as sonic.GetBpm(clip_id=…)", request)
         if timeout is not None:
             check_positive("timeout", timeout)
-        if key is None or (not named and self._journal is not None):
-            key = f"{request.operation}#{next(self._numbers)}"
-            if self._journal is not None:
-                key += f"@{self._run}"  # no two runs may give one name to different jobs
-        if not isinstance(priority, int) or isinstance(priority, bool):
-            raise ConfigurationError(f"priority must be a whole number; got {priority!r}")
-        if self._journal is not None and storable(key) != key:
-            raise InvalidRequest("key", "must be text that a file can hold, without half characters", key)
-        how = (direct, priority, budget, group, tuple(resend), deadline)
-        if how != self._ordered[0]:  # jobs of one kind share an order
-            shared = self._journal is not None and bool(group)  # then the journal keeps what is committed
-            own = tuple(one for one in (None if shared else budget, self._budget) if one is not None)
-            limit = budget.limit if budget is not None and shared else None
-            self._ordered = how, Order(direct, priority, own, limit, group, how[4], deadline)
-        order = self._ordered[1]
+        dispatcher, journalled = self._open, self._journal is not None
+        name = self._orders.key_for(request, key, named=named, journalled=journalled)
+        order = self._orders.order_for(
+            direct=direct,
+            priority=priority,
+            budget=budget,
+            group=group,
+            resend=resend,
+            deadline=deadline,
+            journalled=journalled,
+        )
         kind = type(request)
-        work = Work.of(self._open.rules, kind, key, order, request=request, timeout=timeout, watcher=watcher)
-        job: Job[R] = Job(self._open, work)
-        self._open.submit(work)
+        work = Work.of(dispatcher.rules, kind, name, order, request=request, timeout=timeout, watcher=watcher)
+        job: Job[R] = Job(dispatcher, work)
+        dispatcher.submit(work)
         return job
 
     def give_up(self, job: Job[Any], error: MusicError, *, released: bool = False) -> None:
@@ -532,18 +573,13 @@ class MusicSession:
     def _open(self) -> Dispatcher:
         if self._dispatcher is None:
             raise MusicError("the session is not open: use `async with MusicSession(…) as music:`")
+        self._dispatcher.home.check()
         return self._dispatcher
 
 
 def _limit_beside(path: str) -> str:
     """Return the file of the limit beside a journal: the same by whatever name the journal is opened."""
     return f"{os.path.realpath(path)}-limit"
-
-
-def _checked_account(name: str) -> str:
-    if not isinstance(name, str) or not name.strip() or "@" in name or not name.isprintable():
-        raise ConfigurationError(f"account must be a name without @, such as 'default'; got {name!r}")
-    return name
 
 
 async def _stop(host: asyncio.Task[None]) -> None:

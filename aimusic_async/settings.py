@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import ipaddress
 import math
 import os
@@ -11,6 +13,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from .errors import ConfigurationError
+from .hiding import hide_arguments
 
 API_KEY = "AIMUSIC_API_KEY"
 BASE_URL = "AIMUSIC_BASE_URL"
@@ -48,6 +51,7 @@ class Settings:
             raise ConfigurationError(f"speed is for a sandbox on this machine; {self.base_url} runs at speed 1")
 
     @classmethod
+    @hide_arguments
     def load(
         cls,
         *,
@@ -83,11 +87,28 @@ class Settings:
         )
 
 
+Settings.__init__ = hide_arguments(Settings.__init__)  # type: ignore[method-assign]  # the same, for who reads types
+
+
 def check_positive(name: str, value: float) -> None:
     """Raise `ConfigurationError` unless `value` is a finite number above zero."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value) or value <= 0:
         raise ConfigurationError(f"{name} must be a finite number above 0; got {value!r}")
+
+
+def check_function(name: str, value: object) -> None:
+    """Raise `ConfigurationError` for what cannot be called back, or would only return a coroutine."""
+    if not callable(value):
+        raise ConfigurationError(f"{name} must be a function; got {type(value).__name__}")
+    plain: object = value
+    while isinstance(plain, functools.partial):
+        plain = plain.func
+    if inspect.iscoroutinefunction(plain) or inspect.iscoroutinefunction(getattr(plain, "__call__", None)):  # noqa: B004
+        raise ConfigurationError(
+            f"{name} must be a plain function, not an async one, which nobody would await; let it start a task: "
+            "asyncio.create_task(…)"
+        )
 
 
 def _speed(text: str | None) -> float:

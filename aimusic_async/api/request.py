@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import attrs
 
+from ..hiding import hide_arguments
 from .limits import FieldSpec, check, field_specs
 
 R = TypeVar("R", covariant=True)
@@ -73,6 +74,11 @@ class Request(Generic[R]):
     def __init_subclass__(cls) -> None:
         words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
         cls.operation = f"{cls.__module__.rpartition('.')[2]}.{words}"
+
+    @classmethod
+    def __attrs_init_subclass__(cls) -> None:
+        if any(field.name == "webhook_secret" for field in attrs.fields(cls)):
+            cls.__init__ = hide_arguments(cls.__init__)  # type: ignore[method-assign]  # the same, for who reads types
 
     def __attrs_post_init__(self) -> None:
         check(self.operation, self.fields(), self)

@@ -18,7 +18,7 @@ import attrs
 from ..api.results import Clip, Clips, LyricsTimeline, Midi, Song, Stems, Wav
 from ..errors import ConfigurationError, TransportError
 from ..jobs.job import Job
-from ..settings import check_positive, scheme_and_host
+from ..settings import check_function, check_positive, scheme_and_host
 from . import tags as tagging
 from .fetch import Remote, fetch, in_thread, is_here, read_small
 from .hosts import Connections, FileHosts, FileTrouble
@@ -62,7 +62,13 @@ class DownloadFailed(TransportError):
     stopped. `saved`: the files that were saved.
     """
 
-    def __init__(self, message: str, *, clip_id: str, host: str = "", expired: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        clip_id: str = "",
+        host: str = "",
+        expired: bool = False,  # noqa: FBT001, FBT002 - `cls(*args)` has no names
+    ) -> None:
         """Say what could not be downloaded, and why."""
         self.clip_id = clip_id
         self.host = host
@@ -104,6 +110,8 @@ class Wishes:
             raise ConfigurationError(f"formats holds {wrong}; known are {', '.join(get_args(Format))}")
         check_positive("most_bytes", most_bytes)
         check_positive("stall_timeout", stall_timeout)
+        if progress is not None:
+            check_function("progress", progress)
         return cls(
             formats=known,
             template=Template.parse(name),

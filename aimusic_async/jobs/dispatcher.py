@@ -12,6 +12,7 @@ import attrs
 
 from ..callbacks import WebhookConfig
 from ..clock import Clock
+from ..contexts import Contexts, copy_of
 from ..errors import (
     JobCancelled,
     JobTimeout,
@@ -19,6 +20,7 @@ from ..errors import (
     MusicError,
 )
 from ..events import Event, Events, JobChanged, JobState, JobStreaming, logger
+from ..home import Home
 from ..journal.protocol import Outcome
 from ..journal.record import JobRecord
 from ..journal.steps import Begin, Enter, Step
@@ -37,6 +39,7 @@ from .lifecycle import advance
 from .link import JournalLink
 from .roster import Roster
 from .spending import Lane, Spending
+from .unread import Unread
 from .work import Moment, Rules, Work
 
 _WEBHOOK_WITHIN = 600.0
@@ -61,7 +64,13 @@ class Dispatcher:
         poll_limiter: RateLimiter | None = None,
         callback: WebhookConfig | None = None,
         link: JournalLink | None = None,
+        home: Home | None = None,
     ) -> None:
+        self.home: Home = home or Home()
+        """The loop, thread and process to which the session belongs."""
+        self.unread: Unread = Unread()
+        """What ended and nobody asked for."""
+        self._contexts = Contexts()
         self._clock = clock
         self._events = events
         self._link = link
@@ -122,6 +131,8 @@ class Dispatcher:
         if self._closing:
             raise MusicError("the session is closing, or broke: nothing more can be submitted")
         self._works[work.job] = work
+        if (context := self._contexts.current()) is not None:
+            work.context = context
         if self._events.listeners(JobChanged):
             self._events.emit(JobChanged(work.job, work.state))
         return not work.done
@@ -129,19 +140,24 @@ class Dispatcher:
     def give_up(self, job: Job[Any], error: MusicError, *, released: bool = False) -> None:
         """See `job.Giver.give_up`."""
         if (work := self._works.get(job)) is not None:
-            self.happen(work, on.GivenUp(error, released))
+            self.happen_for(work, on.GivenUp(error, released))
+
+    def read(self, work: Work) -> None:
+        """See `job.Giver.read`."""
+        self.unread.read(work)
 
     async def deliver(self, delivery: on.Delivery, job_id: str | None) -> bool:
         """Take a genuine delivery of a webhook; `job_id` is the job whose secret signed it.
 
         Returns True once what follows from it is in the journal; False when nobody could take it.
         """
+        self.home.check()
         if self._inbox is None or self._closing:
             return False
         work = self._inbox.find(delivery, job_id)
         record_id = work.id if work is not None else job_id
         if work is not None:
-            self.happen(work, on.Delivered(delivery))
+            self.happen_for(work, on.Delivered(delivery))
         elif self._link is None or job_id is None or delivery.task_id is None:
             logger.warning("a webhook reports task %.80r, for which no job waits here", delivery.task_id)
             return True
@@ -157,6 +173,7 @@ class Dispatcher:
 
     async def written(self) -> None:
         """Wait until the journal knows all that happened so far; raises `JournalError` when it does not answer."""
+        self.home.check()
         if self._link is not None:
             with anyio.move_on_after(_WRITTEN_WITHIN) as limit:
                 await self._link.queue.stored()
@@ -211,7 +228,7 @@ class Dispatcher:
                 await self._link.close()
 
     def _release(self, work: Work) -> None:
-        self.happen(work, on.GivenUp(JobCancelled(work.job), released=True))
+        self.happen_for(work, on.GivenUp(JobCancelled(work.job), released=True))
 
     async def _finish_posts(self) -> None:
         while self._spending.posts:
@@ -219,6 +236,10 @@ class Dispatcher:
             await self._quiet.wait()
 
     # --- what happens, and what follows --------------------------------------------------------------------------
+
+    def happen_for(self, work: Work, event: on.Event) -> None:
+        """Let an event happen to a job that comes from elsewhere, in the contextvars of who submitted the job."""
+        copy_of(work.context).run(self.happen, work, event)
 
     def happen(self, work: Work, event: on.Event) -> None:
         """Let an event happen to a job, and carry out what follows. The listeners hear of it when all is done."""
@@ -255,7 +276,7 @@ class Dispatcher:
     def broke(self, work: Work, error: Exception) -> None:
         """End a job that met a mistake of ours."""
         logger.error("%s broke", work.key, exc_info=error)
-        self.happen(work, on.Broke(_broken(work, error)))
+        self.happen_for(work, on.Broke(_broken(work, error)))
 
     def _carry_out(self, work: Work, effect: OtherEffect, now: float) -> None:
         match effect:
@@ -320,12 +341,13 @@ class Dispatcher:
 
     def _run_out(self, work: Work) -> None:
         if not work.done:
-            self.happen(work, on.GivenUp(JobTimeout(work.job)))
+            self.happen_for(work, on.GivenUp(JobTimeout(work.job)))
 
     def _end(self, work: Work, _now: float, said: list[Event]) -> None:
         self._works.pop(work.job, None)
         try:
             self._changes(work, said)
+            self.unread.note(work)
             self._schedule.drop(work)
             if work.id is not None:
                 self._roster.leave(work)
@@ -355,18 +377,18 @@ class Dispatcher:
 
     def _stored(self, work: Work, step: Step, outcome: Outcome) -> None:
         self._spending.answered(work)
-        self.happen(work, on.Stored(step, outcome))
+        self.happen_for(work, on.Stored(step, outcome))
         self._roster.placed(work)
 
     def _listening(self) -> bool:
         """Ask the journal about the jobs that others work on; return whether others may know of the ones here, too."""
         for work in self._roster.followers():
-            self._enter(work)
+            copy_of(work.context).run(self._enter, work)
         return bool(self._roster) or self._inbox is not None
 
     def _changed(self, record: JobRecord) -> None:
         for work in self._roster.concerned((record.group, record.key)):
-            self.happen(work, on.Heard(record))
+            self.happen_for(work, on.Heard(record))
 
     # --- the loop --------------------------------------------------------------------------------------------------
 
@@ -399,7 +421,7 @@ class Dispatcher:
     async def _break_all(self, error_for: Callable[[Work], MusicError]) -> None:
         self._closing = self._spending.stopped = True
         works = tuple(self._works.values())
-        await see_through(in_slices(works, lambda work: self.happen(work, on.Broke(error_for(work)))))
+        await see_through(in_slices(works, lambda work: self.happen_for(work, on.Broke(error_for(work)))))
 
 
 def _broken(work: Work, error: Exception) -> MusicError:

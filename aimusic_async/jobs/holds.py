@@ -28,7 +28,7 @@ class Host(Protocol):
 
     @property
     def works(self) -> Collection[Work]: ...  # noqa: D102 - as there
-    def happen(self, work: Work, event: Excluded) -> None: ...  # noqa: D102 - as there
+    def happen_for(self, work: Work, event: Excluded) -> None: ...  # noqa: D102 - as there
     @property
     def posting(self) -> bool: ...  # noqa: D102 - as there
     def wake(self) -> None: ...  # noqa: D102 - as there
@@ -73,7 +73,9 @@ class Holds:
 
     def _exclude(self, works: Collection[Work], error: MusicError) -> None:
         self._schedule.holds.add("refused")  # until all that wait now have ended
-        in_slices(tuple(works), lambda work: self._host.happen(work, Excluded(error)), partial(self._lift, "refused"))
+        in_slices(
+            tuple(works), lambda work: self._host.happen_for(work, Excluded(error)), partial(self._lift, "refused")
+        )
 
     def _lift(self, hold: str) -> None:
         self._schedule.holds.discard(hold)

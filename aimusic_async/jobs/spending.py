@@ -12,6 +12,7 @@ import attrs
 
 from ..api.models import canonical
 from ..clock import Clock
+from ..contexts import copy_of
 from ..errors import MusicError, NotSent
 from ..events import logger
 from ..limiting.bucket import RateLimiter, Token
@@ -38,6 +39,7 @@ class Host(Protocol):
     """Whose jobs they are; in practice the dispatcher."""
 
     def happen(self, work: Work, event: Event) -> None: ...  # noqa: D102 - as there
+    def happen_for(self, work: Work, event: Event) -> None: ...  # noqa: D102 - as there
     def broke(self, work: Work, error: Exception) -> None: ...  # noqa: D102 - as there
     def quiet(self) -> None: ...  # noqa: D102 - as there
 
@@ -115,7 +117,7 @@ class Spending:
             if choice is None:
                 token.give_back()
             else:
-                self._start(choice, lane, token)
+                copy_of(choice.job.context).run(self._start, choice, lane, token)
 
     async def _until_due(self, lane: Lane) -> None:
         while True:
@@ -186,7 +188,7 @@ class Spending:
         if work.done:  # given up since it was chosen, an instant ago
             grant.give_back()
         elif choice.kind is Kind.POLL:
-            self._create(self._poll(work, grant))
+            self._create(work, self._poll(work, grant))
         else:
             self.grants[work] = grant
             self._host.happen(work, Sign.GRANTED)
@@ -205,10 +207,10 @@ class Spending:
     def send(self, work: Work) -> None:
         """Send the request of a job with its token; without one it waits for the next."""
         if (grant := self.grants.pop(work, None)) is None:
-            self._clock.loop.call_soon(self._host.happen, work, Sign.STALE)
+            self._clock.loop.call_soon(self._host.happen_for, work, Sign.STALE)
         else:
             self.posts.add(work)
-            self._create(self._submit(work, grant))
+            self._create(work, self._submit(work, grant))
 
     def answered(self, work: Work) -> None:
         """Note that the journal has answered."""
@@ -249,10 +251,10 @@ class Spending:
         finally:
             self._over(grant)
 
-    def _create(self, request: Coroutine[object, object, None]) -> None:
+    def _create(self, work: Work, request: Coroutine[object, object, None]) -> None:
         if self._group is None:
             raise MusicError("the session is not running")
-        self._group.create_task(request)
+        self._group.create_task(request, context=copy_of(work.context))
 
     def _over(self, grant: Grant) -> None:
         grant.left.set()

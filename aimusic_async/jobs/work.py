@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextvars import Context
 from enum import Enum
 from typing import Any
 
@@ -101,6 +102,10 @@ class Work(_Dict):
     state: JobState = JobState.QUEUED
     watcher: Callable[[Any], None] | None = None
     """Called with the handle when it has ended."""
+    context: Context | None = None
+    """The contextvars of who submitted it; None: nothing was set there."""
+    unread: int | None = None
+    """Its number among the ended jobs of which nobody has the result or the error."""
     recorded: bool = False
     attempt: int = 0
     """Number of its latest attempt."""

@@ -1,0 +1,87 @@
+"""A session on a sandbox of its own: what `MusicSession.sandbox` returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
+
+from .errors import MusicError
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .sandbox import Sandbox
+
+
+class _Session(Protocol):
+    """In practice a `MusicSession`."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def close_with(self, stack: AsyncExitStack) -> None: ...
+
+
+S = TypeVar("S", bound=_Session)
+
+
+class SandboxSession(Generic[S]):
+    """An async context manager that opens a sandbox and a session on it, and closes both.
+
+    The session closes its sandbox when it is left: so what `__aenter__` gives may also be kept, and left by itself.
+    """
+
+    def __init__(
+        self,
+        make: Callable[..., S],
+        box: Sandbox | None,
+        *,
+        speed: float,
+        seed: int,
+        poll_interval: float | None,
+        **options: Any,
+    ) -> None:
+        self._make = make
+        self._box = box
+        self._speed = speed
+        self._seed = seed
+        self._poll_interval = poll_interval
+        self._options = options
+        self._session: S | None = None
+        self._opening = False
+
+    async def __aenter__(self) -> S:
+        """Open both."""
+        from .sandbox import Options, Sandbox  # noqa: PLC0415 - only who asks for a sandbox loads it
+
+        if self._opening or self._session is not None:
+            raise MusicError("this sandbox session is open already: call MusicSession.sandbox() for another")
+        self._opening = True
+        try:
+            async with AsyncExitStack() as stack:
+                box = self._box
+                if box is None:
+                    box = await stack.enter_async_context(Sandbox(Options(speed=self._speed, seed=self._seed)))
+                settings = Settings(
+                    api_key=box.key, base_url=box.url, poll_interval=self._poll_interval, speed=box.options.speed
+                )
+                session = self._make(settings=settings, **self._options)
+                await session.__aenter__()
+                session.close_with(stack.pop_all())
+        finally:
+            self._opening = False
+        self._session = session
+        return session
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close both, as leaving the session does."""
+        session, self._session = self._session, None
+        if session is None:
+            raise MusicError("this sandbox session is not open")
+        await session.__aexit__(kind, error, trace)
