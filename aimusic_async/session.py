@@ -327,7 +327,7 @@ class MusicSession:
         `JournalError` when it cannot be read.
         """
         from .api.operations import operations  # noqa: PLC0415 - loads the operations
-        from .api.plain import from_plain  # noqa: PLC0415 - as above
+        from .api.plain import request_from_plain  # noqa: PLC0415 - as above
 
         if timeout is not None:
             check_positive("timeout", timeout)
@@ -343,7 +343,7 @@ class MusicSession:
             if dispatcher.knows(record):
                 continue
             try:
-                request = from_plain(record.fields()) if record.request else None
+                request = request_from_plain(record.fields()) if record.request else None
                 cls = type(request) if request is not None else known[record.operation]
             except (MusicError, KeyError, ValueError) as error:  # written by another version
                 logger.warning("%s cannot be resumed: %s", record.key, error)

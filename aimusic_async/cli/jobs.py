@@ -327,12 +327,12 @@ def _chosen(records: Sequence[JobRecord], names: Sequence[str]) -> Sequence[JobR
 def kept_result(record: JobRecord) -> Any:
     """Return the result of a job that has succeeded, from its record; raises `MusicError` when it holds none."""
     from ..api.operations import operations  # noqa: PLC0415 - loads every operation
-    from ..api.plain import from_plain  # noqa: PLC0415 - as above
+    from ..api.plain import request_from_plain  # noqa: PLC0415 - as above
     from ..api.wire import Reply, read_now, read_task  # noqa: PLC0415 - as above
 
     reply = Reply(status=200, body=json.loads(record.answer or "null"))
     if record.task_id is None:
-        result = read_now(from_plain(record.fields()), reply)
+        result = read_now(request_from_plain(record.fields()), reply)
     else:
         result = read_task(operations()[record.operation], record.task_id, reply).result
     if result is None:

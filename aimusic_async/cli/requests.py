@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from ..api.limits import Above, Between, FieldSpec, HookUrl, Items, Limit, MaxLength, WebUrl
 from ..api.operations import operations
-from ..api.plain import OPERATION, from_plain
+from ..api.plain import OPERATION, request_from_plain
 from ..api.request import Answer, Request
 from ..errors import ConfigurationError, InvalidRequest
 from .common import Work, check_folder, command_of, finish, opened
@@ -127,7 +127,7 @@ def example(cls: type[Request[Any]]) -> dict[str, object]:
     given = {name: _sample(platform, spec) for name, spec in specs.items() if spec.required}
     while True:
         try:
-            from_plain({OPERATION: cls.operation, **given})
+            request_from_plain({OPERATION: cls.operation, **given})
         except InvalidRequest as error:
             if error.field in given or error.field not in specs:
                 return given
@@ -239,7 +239,7 @@ def request_from(cls: type[Request[Any]], given: Mapping[str, Any]) -> Request[A
             value = _entries(spec, value)
         fields[spec.name] = value
     try:
-        return from_plain({OPERATION: cls.operation, **fields})
+        return request_from_plain({OPERATION: cls.operation, **fields})
     except InvalidRequest as error:
         raise _in_options(cls, error) from None
 

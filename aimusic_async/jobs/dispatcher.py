@@ -19,7 +19,7 @@ from ..errors import (
     JournalError,
     MusicError,
 )
-from ..events import Event, Events, JobChanged, JobState, JobStreaming, logger
+from ..events import Event, Events, JobState, logger
 from ..home import Home
 from ..journal.protocol import Outcome
 from ..journal.record import JobRecord
@@ -37,9 +37,10 @@ from .inbox import Inbox, log_other, steps_of
 from .job import Job
 from .lifecycle import advance
 from .link import JournalLink
+from .reports import Reports, broken
 from .roster import Roster
 from .spending import Lane, Spending
-from .unread import Unread
+from .unread import Ended, Unread
 from .work import Moment, Rules, Work
 
 _WEBHOOK_WITHIN = 600.0
@@ -72,7 +73,7 @@ class Dispatcher:
         """What ended and nobody asked for."""
         self._contexts = Contexts()
         self._clock = clock
-        self._events = events
+        self._reports = Reports(events)
         self._link = link
         self.rules: Rules = Rules(
             owner=link.owner if link is not None else "",
@@ -133,8 +134,7 @@ class Dispatcher:
         self._works[work.job] = work
         if (context := self._contexts.current()) is not None:
             work.context = context
-        if self._events.listeners(JobChanged):
-            self._events.emit(JobChanged(work.job, work.state))
+        self._reports.entered(work)
         return not work.done
 
     def give_up(self, job: Job[Any], error: MusicError, *, released: bool = False) -> None:
@@ -142,9 +142,9 @@ class Dispatcher:
         if (work := self._works.get(job)) is not None:
             self.happen_for(work, on.GivenUp(error, released))
 
-    def read(self, work: Work) -> None:
+    def read(self, work: Work) -> Ended | None:
         """See `job.Giver.read`."""
-        self.unread.read(work)
+        return self.unread.read(work)
 
     async def deliver(self, delivery: on.Delivery, job_id: str | None) -> bool:
         """Take a genuine delivery of a webhook; `job_id` is the job whose secret signed it.
@@ -261,22 +261,21 @@ class Dispatcher:
                 self._end(work, now, said)
         if work in self._spending.grants and work.state is not JobState.SENDING:
             self._spending.grants.pop(work).give_back()
-        for each in said:
-            self._events.emit(each)
+        self._reports.emit(said)
 
     def _broken(self, work: Work, error: Exception) -> list[Effect]:
         """End a job that met a mistake of ours; it must not take the others along."""
         logger.error("%s broke", work.key, exc_info=error)
         try:
-            return advance(work, on.Broke(_broken(work, error)), self._clock.now())
+            return advance(work, on.Broke(broken(work, error)), self._clock.now())
         except Exception as again:  # noqa: BLE001 - whatever it is, who waits is woken
-            work.state, work.error = JobState.DETACHED, _broken(work, again)
+            work.state, work.error = JobState.DETACHED, broken(work, again)
             return [Do.END]
 
     def broke(self, work: Work, error: Exception) -> None:
         """End a job that met a mistake of ours."""
         logger.error("%s broke", work.key, exc_info=error)
-        self.happen_for(work, on.Broke(_broken(work, error)))
+        self.happen_for(work, on.Broke(broken(work, error)))
 
     def _carry_out(self, work: Work, effect: OtherEffect, now: float) -> None:
         match effect:
@@ -304,8 +303,8 @@ class Dispatcher:
         """Return what each effect does that needs nothing more."""
         schedule = self._schedule
         return {
-            Do.CHANGED: lambda work, _, said: None if work.done else self._changes(work, said),
-            Do.STREAMS: lambda work, _, said: said.append(JobStreaming(work.job, work.streaming_url or "")),
+            Do.CHANGED: lambda work, _, said: None if work.done else self._reports.changed(work, said),
+            Do.STREAMS: lambda work, _, said: self._reports.streams(work, said),
             Do.END: self._end,
             Do.WENT_WELL: lambda _work, _, _said: self._holds.went_well(),
             Do.SEND: lambda work, _, _said: self._spending.send(work),
@@ -321,10 +320,6 @@ class Dispatcher:
             Do.WITHDRAW: lambda work, _, _said: schedule.drop(work),
             Do.REENTER: lambda work, _, _said: self._enter(work),
         }
-
-    def _changes(self, work: Work, said: list[Event]) -> None:
-        if self._events.listeners(JobChanged):
-            said.append(JobChanged(work.job, work.state))
 
     def _know(self, work: Work) -> None:
         if self._inbox is not None:
@@ -346,7 +341,7 @@ class Dispatcher:
     def _end(self, work: Work, _now: float, said: list[Event]) -> None:
         self._works.pop(work.job, None)
         try:
-            self._changes(work, said)
+            self._reports.changed(work, said)
             self.unread.note(work)
             self._schedule.drop(work)
             if work.id is not None:
@@ -415,16 +410,10 @@ class Dispatcher:
         except Exception as error:
             self._closing = self._spending.stopped = True
             await self._finish_posts()  # the error, once it is out of here, cancels every other task
-            await self._break_all(partial(_broken, error=error))
+            await self._break_all(partial(broken, error=error))
             raise
 
     async def _break_all(self, error_for: Callable[[Work], MusicError]) -> None:
         self._closing = self._spending.stopped = True
         works = tuple(self._works.values())
         await see_through(in_slices(works, lambda work: self.happen_for(work, on.Broke(error_for(work)))))
-
-
-def _broken(work: Work, error: Exception) -> MusicError:
-    broken = MusicError(f"{work.key}: the session broke: {error!r}")
-    broken.__cause__ = error
-    return broken

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ from ..api.request import Answer
 from ..api.wire import Reply
 from ..clock import Clock
 from ..errors import MusicError, NotSent, TransportError
-from ..events import Events, Purpose, RequestAnswered, RequestSent
+from ..events import Events, Purpose, RequestAnswered, RequestSent, logger
 from ..limiting.bucket import Token
 from ..transport.http import HttpTransport
 from .happenings import Answered, Failed
@@ -76,6 +77,7 @@ class Exchange:
         try:
             reply = await send(on_sent=on_sent)
         except MusicError as error:
+            self._log(work, purpose, started, str(error))
             if isinstance(error, NotSent):
                 grant.give_back()
                 return Failed(error.with_traceback(None), poll)
@@ -84,6 +86,19 @@ class Exchange:
             return Failed(error.with_traceback(None), poll)  # whose frames hold the secret of a webhook
         if not grant.left.is_set():  # something in the user's session answered by itself
             on_sent()
+        self._log(work, purpose, started, reply.status)
         if self._events.listeners(RequestAnswered):
             self._events.emit(RequestAnswered(purpose, work.job, reply.status, self._clock.now() - started))
         return Answered(reply, poll)
+
+    def _log(self, work: Work, purpose: Purpose, started: float, came: object) -> None:
+        """Log one request in one line, with nothing of its contents."""
+        if not logger.isEnabledFor(logging.DEBUG):
+            return
+        endpoint, poll = work.operation.endpoint, purpose is Purpose.POLL
+        method = "GET" if poll else endpoint.method
+        path = endpoint.task_path(work.task_id or "") if poll else endpoint.path
+        queued, work.queued_at = work.queued_at, None
+        waited = "" if poll or queued is None else f", after {started - queued:.3f} s of waiting for a token"
+        seconds = self._clock.now() - started
+        logger.debug("%s %s: %s in %.3f s, for job %r%s", method, path, came, seconds, work.key, waited)

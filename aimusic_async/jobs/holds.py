@@ -19,6 +19,8 @@ from .work import Work
 
 _TRY_AGAIN = 300.0
 """Seconds after which a submit that the account could not pay is tried again: somebody may have topped it up."""
+_LONG_PAUSE = 10.0
+"""Seconds without a request that are logged: who waits for an answer wonders why."""
 _REPEATEDLY = 3
 """Refusals for speed after which it is logged that the limit does not fit."""
 
@@ -87,6 +89,8 @@ class Holds:
         self._refusals += new
         self._incidents += new
         seconds = pause(error.retry_after, self._refusals)
+        if seconds >= _LONG_PAUSE and now + seconds > self._paused_until:
+            logger.warning("the service refused a request for coming too fast: nothing is sent for %.0f s", seconds)
         self._paused_until = max(self._paused_until, now + seconds)
         for limiter in self._limiters:
             try:

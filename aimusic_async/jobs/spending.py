@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Protocol
@@ -172,6 +173,8 @@ class Spending:
 
         A direct call leaves at once while there is nothing to weigh it against: the loop need not be woken for it.
         """
+        if logger.isEnabledFor(logging.DEBUG):
+            work.queued_at = now + (delay or 0.0)
         kind = Kind.CALL if work.order.direct else Kind.SUBMIT
         if delay is not None:
             self._schedule.again(work, kind, not_before=now + delay)

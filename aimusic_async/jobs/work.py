@@ -104,6 +104,8 @@ class Work(_Dict):
     """Called with the handle when it has ended."""
     context: Context | None = None
     """The contextvars of who submitted it; None: nothing was set there."""
+    queued_at: float | None = None
+    """Since when it has waited for a token, where the log shows that."""
     unread: int | None = None
     """Its number among the ended jobs of which nobody has the result or the error."""
     recorded: bool = False
