@@ -90,13 +90,6 @@ def check_key(key: object) -> str:
     return key
 
 
-def check_flags(**flags: object) -> None:
-    """Raise `ConfigurationError` for a flag that is no bool: the word "no" is true."""
-    for name, value in flags.items():
-        if not isinstance(value, bool):
-            raise _refused(name, "True or False", value)
-
-
 def _refused(name: str, wanted: str, value: object) -> ConfigurationError:
     return ConfigurationError(f"{name} must be {wanted}; got {_kind_of(value)}: {_shown(value)}")
 

@@ -52,7 +52,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
         with _handled(end):
             result: T = await main
-        return result  # noqa: RET504 - mypy takes a `with` for one that may swallow errors
+        return result
 
     try:
         return asyncio.run(until_ended())

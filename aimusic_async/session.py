@@ -18,7 +18,7 @@ import anyio
 
 from .api.request import Answer, Request
 from .api.results import Credits
-from .arguments import check_account, check_arguments, check_flags, check_key, check_name
+from .arguments import check_account, check_arguments, check_key, check_name
 from .callbacks import WebhookConfig
 from .clock import Clock
 from .errors import ConfigurationError, InvalidRequest, MusicError
@@ -284,7 +284,6 @@ class MusicSession:
         `priority`: higher ones are sent first, those of one priority in the order in which they came.
         `resend_unknown`, `resend_failed`: see `JobGroup.submit`.
         """
-        check_flags(resend_unknown=resend_unknown, resend_failed=resend_failed)
         return self.open_job(
             request,
             key=key,
@@ -395,7 +394,6 @@ class MusicSession:
         if timeout is not None:
             check_positive("timeout", timeout)
         check_name("name", name)
-        check_flags(history=history)
         return JobGroup(self, name=name, timeout=timeout, on_failure=on_failure, budget=budget, history=history)
 
     async def credits(self) -> Credits:

@@ -97,6 +97,12 @@ def check_positive(name: str, value: float) -> None:
         raise ConfigurationError(f"{name} must be a finite number above 0; got {value!r}")
 
 
+def check_flag(name: str, value: object) -> None:
+    """Raise `ConfigurationError` unless `value` is a bool: the word "no" counts as true."""
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name} must be True or False; got {value!r}")
+
+
 def check_function(name: str, value: object) -> None:
     """Raise `ConfigurationError` for what cannot be called back, or would only return a coroutine."""
     if not callable(value):

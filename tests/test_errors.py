@@ -1,5 +1,6 @@
 """Errors: they can be copied, pickled and made again, and carry neither secrets nor what lives in one process."""
 
+import asyncio
 import concurrent.futures
 import copy
 import multiprocessing
@@ -9,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from aimusic_async import MusicError, MusicSession, Settings, WebhookConfig, errors, sonic
+from aimusic_async import MusicError, MusicSession, Settings, TokenBucket, WebhookConfig, errors, sonic
 from aimusic_async.files.download import DownloadFailed
 
 KEY = "sk-verysecret"
@@ -168,3 +169,28 @@ def test_no_secret_is_in_the_frames_of_what_is_refused(refused):
     with pytest.raises((MusicError, TypeError)) as caught:
         refused()
     assert not [text for text in local_values(caught.value) if KEY in text]
+
+
+async def drop_the_connection(_request):
+    raise ConnectionError
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, "no JSON"),
+        (400, {"type": "validation", "error": "no"}),
+        (401, {"type": "unauthorized", "error": "no"}),
+        drop_the_connection,
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+async def test_no_secret_is_in_the_frames_of_what_a_request_comes_to(fake, answer):
+    fake.script("/sonic/create", answer)
+    settings = Settings(api_key=KEY, base_url=fake.url)
+    secret = KEY.replace("-", "_") * 2
+    fields = {"webhook_url": "https://example.org/hook", "webhook_secret": secret}
+    async with MusicSession(settings=settings, limiter=TokenBucket(rate=100)) as music:
+        with pytest.raises(MusicError) as caught:
+            await asyncio.wait_for(music.sonic.create_music(prompt="x", mv="sonic-v5", **fields), 5)
+    assert not [text for text in local_values(caught.value) if KEY in text or secret in text]

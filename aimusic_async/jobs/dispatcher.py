@@ -343,6 +343,8 @@ class Dispatcher:
         try:
             self._reports.changed(work, said)
             self.unread.note(work)
+            if work.error is not None:  # raised anew for everybody who asks: it need not keep our frames
+                work.error.__traceback__ = work.error.__context__ = None
             self._schedule.drop(work)
             if work.id is not None:
                 self._roster.leave(work)

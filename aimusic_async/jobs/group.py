@@ -16,6 +16,7 @@ from ..errors import ConfigurationError, InvalidRequest, JobCancelled, JobTimeou
 from ..events import JobState
 from ..journal.budget import Budget
 from ..journal.record import as_text
+from ..settings import check_flag
 from ..slices import in_slices, see_through
 from .job import Job, Unfinished, note_leftover, peek, warn_of_unfinished, was_released
 
@@ -99,6 +100,7 @@ class JobGroup:
     ) -> None:
         if on_failure not in ("wait", "cancel", "keep"):
             raise ConfigurationError(f"on_failure must be 'wait', 'cancel' or 'keep'; got {on_failure!r}")
+        check_flag("history", history)
         self.name: str = name
         """The group's name in the journal; empty without one."""
         self._budget = None if budget is None else Budget(budget)
@@ -341,4 +343,6 @@ class JobGroup:
 
 def to_resend(*, unknown: bool, failed: bool) -> Collection[JobState]:
     """Return the states in the journal from which a job is to be sent again."""
+    for name, wanted in (("resend_unknown", unknown), ("resend_failed", failed)):
+        check_flag(name, wanted)
     return [state for state, wanted in ((JobState.UNKNOWN, unknown), (JobState.FAILED, failed)) if wanted]
