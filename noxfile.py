@@ -21,6 +21,13 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", "-o", "asyncio_debug=true", *session.posargs)
 
 
+@nox.session(python=PYTHONS)
+def environments(session: nox.Session) -> None:
+    """Run one real program in each environment that the SDK has to be at home in: uvloop, Celery, notebooks, …"""
+    session.install("-e", ".[environments]")
+    session.run("pytest", "-n", "2", "tests/environments", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format with ruff."""
