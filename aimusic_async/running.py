@@ -25,8 +25,9 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     By default SIGTERM, with which containers and service managers stop a program, and SIGHUP, with which a closed
     terminal does, end Python on the spot: the outcome of a POST under way is then unknown. Here sessions and groups are
     exited first: what was not sent is cancelled, a POST under way is finished and its task id kept. Then
-    `SystemExit(143)` is raised, on SIGHUP `SystemExit(129)`. Further such signals change nothing; a signal that is
-    ignored, as under `nohup`, stays ignored. Handlers of your own are back when it returns.
+    `SystemExit(143)` is raised, on SIGHUP `SystemExit(129)`. The same signal again breaks that off, as a second Ctrl-C
+    does; another one changes nothing. A signal that is ignored, as under `nohup`, stays ignored. Handlers of your own
+    are back when it returns.
 
     Call it in the main thread: in another one no signal is seen. Raises `WrongLoop` where an event loop runs already,
     as in a notebook: write `await main()` there. On Windows a program is ended so by Ctrl-C, Ctrl-Break and a console
@@ -48,6 +49,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         def end(number: int, _frame: FrameType | None) -> None:
             if not came:
                 came.append(number)
+            if number == came[0]:  # a closing terminal's signal is often followed by a SIGTERM, which says the same
                 loop.call_soon_threadsafe(task.cancel)  # wakes the loop, too
 
         with _handled(end):

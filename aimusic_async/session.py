@@ -27,7 +27,7 @@ from .hiding import hide_arguments
 from .home import Home
 from .jobs.dispatcher import Dispatcher
 from .jobs.group import JobGroup, OnFailure, to_resend
-from .jobs.job import Job, Unfinished, warn_of_unfinished
+from .jobs.job import Job, Unfinished, note_given_up, warn_of_unfinished
 from .jobs.work import Order, Work
 from .journal.account import AccountJournal
 from .journal.budget import Budget
@@ -246,9 +246,11 @@ class MusicSession:
             finally:
                 del self._home
                 left = Unfinished()
-                await see_through(in_slices(open_jobs, left.add))
+                await see_through(in_slices(open_jobs, lambda job: note_given_up(job, left)))
                 for ended in dispatcher.unread.take():
-                    left.add_ended(ended)
+                    # What went well is in the journal; it is named when the program did not come as far as to read it.
+                    if ended.state is not JobState.SUCCEEDED or not journal or error is not None:
+                        left.add_ended(ended)
                 warn_of_unfinished("the session was left", left, journal=journal)
 
     # --- working -----------------------------------------------------------------------------------------------------
@@ -264,7 +266,8 @@ class MusicSession:
             return await job
         except asyncio.CancelledError:
             job.cancel()
-            warn_of_unfinished("run() was cancelled", Unfinished([job]), journal=self.has_journal)
+            note_given_up(job, left := Unfinished())
+            warn_of_unfinished("run() was cancelled", left, journal=self.has_journal)
             raise
 
     def submit(

@@ -128,15 +128,21 @@ async def test_a_group_that_keeps_failures_has_them_logged_when_the_session_is_l
     assert len(errors(caplog)) == 1
 
 
-async def test_what_the_journal_restores_was_somebodys_already(song, caplog):
+async def test_songs_that_the_journal_keeps_are_named_only_when_the_session_ends_by_an_error(song, caplog):
     journal = MemoryJournal()
     async with Sandbox() as box:
-        for _ in range(2):
+        async with MusicSession.sandbox(box, journal=journal) as music:
+            await music.submit(song(), key="a").wait()
+        assert warnings(caplog) == []
+        with pytest.raises(KeyError):
             async with MusicSession.sandbox(box, journal=journal) as music:
-                await music.submit(song(), key="a").wait()
-    lines = warnings(caplog)
-    assert len(lines) == 1
-    assert "the journal has them all" in lines[0]
+                await music.submit(song(), key="a").wait()  # an earlier run saw it end
+                job = music.submit(song(), key="b")
+                await job.wait()
+                raise KeyError
+    (line,) = warnings(caplog)
+    assert "1 finished" in line
+    assert job.task_id in line
 
 
 async def test_however_long_a_program_fails_the_memory_is_bounded(caplog, monkeypatch):

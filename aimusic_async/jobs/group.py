@@ -18,7 +18,7 @@ from ..journal.budget import Budget
 from ..journal.record import as_text
 from ..settings import check_flag
 from ..slices import in_slices, see_through
-from .job import Job, Unfinished, note_leftover, peek, warn_of_unfinished, was_released
+from .job import Job, Unfinished, note_given_up, note_leftover, peek, warn_of_unfinished, was_released
 
 R = TypeVar("R")
 
@@ -262,7 +262,7 @@ class JobGroup:
         def let_go(job: Job[Any]) -> None:
             if not job.done():
                 self._host.give_up(job, JobCancelled(job), released=True)
-                left.add(job)
+                note_given_up(job, left)
             else:
                 note_leftover(job, left)
 

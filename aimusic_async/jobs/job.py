@@ -210,6 +210,12 @@ def was_released(job: Job[Any]) -> bool:
     return job._work.released  # noqa: SLF001 - as above
 
 
+def note_given_up(job: Job[Any], left: Unfinished) -> None:
+    """Note a job that was given up with its owner; it is not to be named again."""
+    job._giver.read(job._work)  # noqa: SLF001 - as above
+    left.add(job)
+
+
 def note_leftover(job: Job[Any], left: Unfinished) -> None:
     """Note a job whose owner ends, and what of it nobody has read."""
     ended = job._giver.read(job._work)  # noqa: SLF001 - as above
@@ -242,7 +248,6 @@ class Unfinished:
 
     def add(self, job: Job[Any]) -> None:
         """Note one that was given up."""
-        job._giver.read(job._work)  # noqa: SLF001 - it is named here, and is not to be named again
         self._count(job.state, job.task_id or job.key)
 
     def add_ended(self, ended: Ended) -> None:
