@@ -18,6 +18,7 @@ import attrs
 from ..api.results import Clip, Clips, LyricsTimeline, Midi, Song, Stems, Wav
 from ..errors import ConfigurationError, TransportError
 from ..jobs.job import Job
+from ..renaming import replace
 from ..settings import check_function, check_positive, scheme_and_host
 from . import tags as tagging
 from .fetch import Remote, fetch, in_thread, is_here, read_small
@@ -362,7 +363,7 @@ def _save_text(file: _File, overwrite: bool) -> Path:  # noqa: FBT001 - called t
     unfinished = path.with_name(f".{secrets.token_hex(12)}.part")
     try:
         unfinished.write_bytes(data)
-        unfinished.replace(path)
+        replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
     return path
