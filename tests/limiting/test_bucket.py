@@ -36,18 +36,24 @@ async def test_the_first_token_is_there_at_once_and_the_next_after_a_period():
 
 
 @pytest.mark.looptime
-async def test_the_margin_makes_each_period_longer_by_two_percent_and_at_least_fifty_milliseconds():
-    clock = asyncio.get_running_loop().time
-    for bucket, period in [
-        (TokenBucket(1 / 3), 3.06),
-        (TokenBucket(20), 0.1),
-        (TokenBucket(1 / 3, margin=0.5), 3.5),
-    ]:
-        await bucket.acquire()
-        started = clock()
-        await bucket.acquire()
-        assert clock() - started == pytest.approx(period, abs=0.002)
-        assert bucket.period == pytest.approx(period)
+@pytest.mark.parametrize(
+    ("rate", "margin"),
+    [(0.1, 0.2), (1 / 3, 0.06), (0.4, 0.05), (1, 0.05), (2, 0.025), (10, 0.005), (200, 0.00025)],
+)
+async def test_the_margin_is_two_percent_of_a_period_at_least_fifty_milliseconds_and_at_most_five_percent(rate, margin):
+    bucket, clock = TokenBucket(rate), asyncio.get_running_loop().time
+    assert bucket.margin == pytest.approx(margin)
+    assert bucket.period == pytest.approx(1 / rate + margin)
+    await bucket.acquire()
+    started = clock()
+    await bucket.acquire()
+    assert bucket.period - 1e-9 <= clock() - started <= bucket.period + 0.002
+
+
+@pytest.mark.looptime
+async def test_a_margin_of_ones_own_is_taken_as_it_is():
+    assert TokenBucket(1 / 3, margin=0.5).period == pytest.approx(3.5)
+    assert TokenBucket(1 / 3, margin=0).period == pytest.approx(3.0)
 
 
 @pytest.mark.looptime
