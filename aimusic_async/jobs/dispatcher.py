@@ -32,10 +32,11 @@ from .happenings import Do, Effect
 from .holds import Holds
 from .inbox import Inbox, log_other, steps_of
 from .job import Job
+from .lanes import Lane
 from .lifecycle import advance
 from .link import JournalLink
 from .roster import Roster
-from .spending import Lane, Spending
+from .spending import Spending
 from .work import Moment, Rules, Work
 
 _WEBHOOK_WITHIN = 600.0
