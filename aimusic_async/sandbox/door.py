@@ -37,7 +37,8 @@ class Door:
     limit: Limit = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.limit = Limit(self.world.options.period / self.world.options.speed)
+        options = self.world.options
+        self.limit = Limit(options.period / options.speed, options.capacity)
 
     def operations(self, platform: Platform, path: str) -> Handler:
         """The handler of an address that takes POSTs."""

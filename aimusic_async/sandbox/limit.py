@@ -1,4 +1,4 @@
-"""The rate limit: one request a period for each key, timed from the last one that was let in."""
+"""The rate limit: one request a period for each key, and some more at once after a quiet time if the plan has them."""
 
 SLACK = 1e-6
 """Seconds by which a request may come early, because clocks are floating-point numbers."""
@@ -7,22 +7,28 @@ SLACK = 1e-6
 class Limit:
     """Says for each request whether it comes too soon. Knows no clock: the time is an argument."""
 
-    def __init__(self, period: float) -> None:
+    def __init__(self, period: float, capacity: int = 1) -> None:
         self.period = period
-        self._admitted: dict[str, float] = {}
+        self.capacity = capacity
+        self._free_at: dict[str, float] = {}
+        self._before: dict[str, tuple[float, float]] = {}
 
     def wait(self, key: str, now: float) -> float:
         """Let the request in and return 0, or return the seconds by which it came too soon.
 
         Refused requests do not count: the period starts with a request that was let in.
         """
-        last = self._admitted.get(key)
-        if last is not None and now - last < self.period - SLACK:
-            return last + self.period - now
-        self._admitted[key] = now
+        free_at = self._free_at.get(key, now)
+        wait = free_at - (self.capacity - 1) * self.period - now
+        if wait > SLACK:
+            return wait
+        self._before[key] = now, free_at
+        self._free_at[key] = max(free_at, now) + self.period
         return 0.0
 
     def forget(self, key: str, at: float) -> None:
         """Take back that a request was let in at `at`: the next may come at once, as if it had been refused."""
-        if self._admitted.get(key) == at:
-            del self._admitted[key]
+        when, free_at = self._before.get(key, (None, 0.0))
+        if when == at:
+            self._free_at[key] = free_at
+            del self._before[key]
