@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import aiohttp
 import anyio
@@ -33,7 +33,7 @@ from .journal.budget import Budget
 from .journal.protocol import JobJournal
 from .journal.record import OPEN, account_id, storable
 from .limiting.bucket import STANDARD_RATE, RateLimiter, TokenBucket
-from .limiting.level import standard_margin
+from .limiting.plan import limit, period
 from .settings import Settings, check_capacity, check_positive, check_rate, is_loopback, scheme_and_host
 from .transport.http import HttpTransport
 
@@ -45,14 +45,6 @@ if TYPE_CHECKING:
     from .webhooks import WebhookEvent
 
 R = TypeVar("R")
-
-
-class _Plan(TypedDict):
-    """How a limiter is made."""
-
-    rate: float
-    capacity: int
-    margin: float
 
 
 class MusicSession:
@@ -135,6 +127,11 @@ class MusicSession:
     def __repr__(self) -> str:
         return f"<MusicSession {self._settings.base_url} {'open' if self._dispatcher else 'closed'}>"
 
+    @property
+    def period(self) -> float:
+        """Seconds of the service from one request to the next, margin included, when many wait."""
+        return period(self._settings, self._limiter)
+
     # --- opening and closing -----------------------------------------------------------------------------------------
 
     @classmethod
@@ -169,9 +166,8 @@ class MusicSession:
                     check_rate(rate)
                 if capacity is not None:
                     check_capacity(capacity)
-                period = 1 / (rate or STANDARD_RATE)
-                options = Options(speed=speed, seed=seed, period=period, capacity=capacity or 1)
-                box = await stack.enter_async_context(Sandbox(options))
+                plan = Options(speed=speed, seed=seed, period=1 / (rate or STANDARD_RATE), capacity=capacity or 1)
+                box = await stack.enter_async_context(Sandbox(plan))
             settings = Settings(
                 api_key=box.key,
                 base_url=box.url,
@@ -201,7 +197,7 @@ class MusicSession:
             transport = await stack.enter_async_context(HttpTransport(self._settings, self._given_http))
             dispatcher = Dispatcher(
                 transport,
-                self._limiter or limiter or TokenBucket(**self._plan()),
+                self._limiter or limiter or TokenBucket(**limit(self._settings)),
                 Clock(asyncio.get_running_loop(), self._settings.speed),
                 self.events,
                 self._settings,
@@ -230,16 +226,9 @@ class MusicSession:
         self._journal = await stack.enter_async_context(SqliteJournal(path))
         if self._limiter is not None:
             return None
-        return await stack.enter_async_context(SharedTokenBucket(_limit_beside(path), self._account, **self._plan()))
-
-    def _plan(self) -> _Plan:
-        """Return what a limiter has to know; a sandbox's seconds are shorter, and so is its margin."""
-        rate, speed = self._settings.rate or STANDARD_RATE, self._settings.speed
-        return {
-            "rate": rate * speed,
-            "capacity": self._settings.capacity or 1,
-            "margin": standard_margin(rate) / speed,
-        }
+        return await stack.enter_async_context(
+            SharedTokenBucket(_limit_beside(path), self._account, **limit(self._settings))
+        )
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
