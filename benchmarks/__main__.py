@@ -6,7 +6,7 @@ import argparse
 
 from rich.console import Console
 
-from benchmarks import journal, limiter, overhead, scale, schedules, shared_limiter, wire
+from benchmarks import journal, limiter, overhead, rates, scale, schedules, shared_limiter, wire
 
 ALL = {
     "schedules": schedules.run,
@@ -14,6 +14,7 @@ ALL = {
     "scale": scale.run,
     "limiter": limiter.run,
     "shared_limiter": shared_limiter.run,
+    "rates": rates.run,
     "wire": wire.run,
     "journal": journal.run,
 }
