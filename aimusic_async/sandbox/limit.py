@@ -2,8 +2,12 @@
 
 SLACK = 1e-6
 """Seconds by which a request may come early, because clocks are floating-point numbers."""
+_EXACT = 200
+"""Speed up to which what comes too soon by three quarters of a period is always refused."""
 _LATE = 0.02
 """Real seconds for which a busy machine may leave a request that has arrived unseen."""
+_VERY_LATE = 0.05
+"""The same at a higher speed, where such delays are longer than periods."""
 
 
 def slack(period: float, speed: float, *, real: bool) -> float:
@@ -13,7 +17,9 @@ def slack(period: float, speed: float, *, real: bool) -> float:
     as the machine's delays are no shorter. On average nobody gets more than the limit by this. `real`: whether time is
     the machine's.
     """
-    return min(_LATE, 0.75 * period) if real and speed > 1 else SLACK
+    if not real or speed <= 1:
+        return SLACK
+    return min(_LATE, 0.75 * period) if speed <= _EXACT else _VERY_LATE
 
 
 class Limit:

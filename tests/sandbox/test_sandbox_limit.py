@@ -52,7 +52,8 @@ def test_what_seems_to_come_early_because_the_one_before_was_seen_late_is_let_in
 def test_only_a_real_clock_at_a_higher_speed_than_the_services_needs_such_slack():
     assert slack(3.0, 1, real=True) == slack(0.05, 60, real=False) == SLACK
     assert slack(0.05, 60, real=True) == 0.02
-    assert slack(0.01, 300, real=True) == 0.0075
+    assert slack(0.01, 200, real=True) == 0.0075
+    assert slack(0.01, 300, real=True) == 0.05
 
 
 def test_what_is_taken_back_does_not_count_and_only_that():
