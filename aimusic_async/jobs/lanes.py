@@ -50,14 +50,19 @@ class Lane:
     """Called when somebody wants a token who is not in the schedule."""
 
     @property
-    def capacity(self) -> int:
+    def capacity(self) -> float:
         """How many may be out at once."""
-        return max(int(getattr(self.limiter, "capacity", 1)), 1)
+        return max(self._said("capacity", 1), 1)
 
     @property
     def fresh(self) -> float:
         """Seconds for which a token may be held."""
-        return fresh_for(float(getattr(self.limiter, "period", _STANDARD_PERIOD)))
+        return fresh_for(self._said("period", _STANDARD_PERIOD))
+
+    def _said(self, name: str, default: float) -> float:
+        """Return a number that the limiter may have; it may be the user's own, and have anything."""
+        value = getattr(self.limiter, name, default)
+        return value if isinstance(value, int | float) and value > 0 else default
 
     async def room(self) -> None:
         """Wait until another token may be out."""

@@ -46,8 +46,6 @@ class Line:
     """What those who have it open take the limit to be."""
     places: dict[str, int] = attrs.field(factory=dict)
     """Of those who wait."""
-    holders: dict[int, str] = attrs.field(factory=dict)
-    """Whose the tokens in flight are."""
     served: int = 0
     """The highest place that had its turn."""
     last: int = 0
@@ -69,7 +67,7 @@ class Line:
             1.0,
             full_at=float(fields["full_at"]),
             paused_until=float(fields["paused_until"]),
-            out={int(number): float(granted) for number, (granted, _) in fields["out"].items()},
+            out={int(number): float(granted) for number, granted in fields["out"].items()},
             numbers=count(int(fields["next"])),
             slack=_HEARD,
         )
@@ -77,7 +75,6 @@ class Line:
             level,
             members={name: Plan(*plan) for name, plan in fields["members"].items()},
             places={str(name): int(place) for name, place in fields["places"].items()},
-            holders={int(number): str(name) for number, (_, name) in fields["out"].items()},
             served=int(fields["served"]),
             last=int(fields["last"]),
             seen=float(fields["seen"]),
@@ -90,7 +87,7 @@ class Line:
             {
                 "full_at": level.full_at,
                 "paused_until": level.paused_until,
-                "out": {number: (granted, self.holders.get(number, "")) for number, granted in level.out.items()},
+                "out": level.out,
                 "next": next(level.numbers),
                 "members": {name: attrs.astuple(plan) for name, plan in self.members.items()},
                 "places": self.places,
@@ -139,9 +136,7 @@ class Line:
         if wait > 0:
             return None, min(wait, max(self.level.period, _AGAIN)) if before else wait
         self.served = max(self.served, self.places.pop(name))
-        number = self.level.take(self.seen)
-        self.holders[number] = name
-        return number, 0.0
+        return self.level.take(self.seen), 0.0
 
     def _before(self, name: str) -> list[str]:
         """Whose turn comes before that of one who waits: not those who were passed over."""
@@ -157,7 +152,6 @@ class Line:
 
         Others who wait have set their timers, and would come as late as before: with them in the line, it is lost.
         """
-        self.holders.pop(number, None)
         if any(other != name and place > self.served for other, place in self.places.items()):
             self.level.drop(number)
         else:
@@ -165,12 +159,10 @@ class Line:
 
     def spent(self, number: int, at: float) -> None:
         """Count a token from when it was spent."""
-        self.holders.pop(number, None)
         self.level.spent(number, min(at, self.seen))
 
     def drop(self, number: int) -> None:
         """Count a token of which nothing more will be heard from when it was granted."""
-        self.holders.pop(number, None)
         self.level.drop(number)
 
     def pause(self, seconds: float) -> None:

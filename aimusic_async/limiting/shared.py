@@ -19,7 +19,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import ParamSpec, Self, TypeVar
+from typing import ParamSpec, Self, TypeAlias, TypeVar
 
 from ..errors import ConfigurationError, MusicError
 from ..events import logger
@@ -36,6 +36,9 @@ _BUSY = 5.0
 
 _AGAIN = 1.0
 """Seconds until a file that could not be used is tried again."""
+
+_Answer: TypeAlias = tuple[int | None, float, float]
+"""The number of a token; or None and the seconds until it is worth asking again. And when that was, in loop time."""
 
 _TROUBLE = (sqlite3.Error, OSError)
 """What a file raises that cannot be used: it is locked, its disk is full, its folder is away. All of that passes."""
@@ -129,10 +132,9 @@ class SharedTokenBucket:
         try:
             async with self._turn:
                 while True:
-                    fresh_until = self._loop.time() + fresh_for(self.period)  # the asking counts, too
-                    number, wait = await self._ask()
+                    number, wait, asked_at = await self._ask()
                     if number is not None:
-                        return self._grant(number, fresh_until)
+                        return self._grant(number, asked_at + fresh_for(self.period))
                     await wait_for_event(self._sooner, wait)
         except BaseException:
             if self._wanting == 1:  # else the next waiter takes over the place
@@ -174,17 +176,16 @@ class SharedTokenBucket:
         self._note(self._line.put_back, number)
         self._sooner.set()
 
-    async def _ask(self) -> tuple[int | None, float]:
-        """Return the number of a token; or None and the seconds until it is worth asking again."""
+    async def _ask(self) -> _Answer:
         self._sooner.clear()
-        asked = self._in_thread(self._line.ask)
+        asked = self._in_thread(partial(self._line.ask, self._loop.time))
         try:
             return await asyncio.shield(asked)
         except asyncio.CancelledError:
             asked.add_done_callback(self._unwanted)
             raise
 
-    def _unwanted(self, asked: asyncio.Future[tuple[int | None, float]]) -> None:
+    def _unwanted(self, asked: asyncio.Future[_Answer]) -> None:
         """Give back what came after its waiter was cancelled."""
         if not asked.cancelled() and asked.exception() is None and (number := asked.result()[0]) is not None:
             self._returned(number)
@@ -247,13 +248,13 @@ class _LineFile:
         self._name = ""
         self._disconnect()
 
-    def ask(self) -> tuple[int | None, float]:
+    def ask(self, time: Callable[[], float]) -> _Answer:
         """See `Line.ask`."""
         try:
-            answer = self._change(lambda line: line.ask(self._name, surely_dead))
+            answer = self._change(lambda line: (*line.ask(self._name, surely_dead), time()))
         except _TROUBLE as error:
             self._hold(error)
-            return None, _AGAIN
+            return None, _AGAIN, time()
         if self._holds:
             logger.warning("the shared rate limit in %s can be used again, and requests go on", self._path)
         self._holds = False

@@ -323,7 +323,7 @@ def test_what_is_written_down_is_all_that_it_is():
     again = Line.from_text(line.to_text())
     again.join("e", Plan(1 / PERIOD, PERIOD), nobody)
     assert attrs.evolve(again.level, numbers=line.level.numbers) == line.level
-    assert (again.places, again.holders, again.members) == (line.places, line.holders, line.members)
+    assert (again.places, again.members) == (line.places, line.members)
     assert (again.served, again.last, again.seen) == (line.served, line.last, line.seen)
     again.put_back(taken, "b")
     assert ask(again, "c", 2 * PERIOD) not in (0, taken)
