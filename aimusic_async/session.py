@@ -33,7 +33,8 @@ from .journal.budget import Budget
 from .journal.protocol import JobJournal
 from .journal.record import OPEN, account_id, storable
 from .limiting.bucket import STANDARD_RATE, RateLimiter, TokenBucket
-from .settings import Settings, check_positive, is_loopback, scheme_and_host
+from .limiting.plan import limit, period
+from .settings import Settings, check_capacity, check_positive, check_rate, is_loopback, scheme_and_host
 from .slices import in_slices, see_through
 from .transport.http import HttpTransport
 
@@ -63,6 +64,8 @@ class MusicSession:
         api_key: str | None = None,
         base_url: str | None = None,
         *,
+        rate: float | None = None,
+        capacity: int | None = None,
         limiter: RateLimiter | None = None,
         poll_limiter: RateLimiter | None = None,
         journal: str | os.PathLike[str] | JobJournal | None = None,
@@ -76,8 +79,10 @@ class MusicSession:
         """Check the settings; nothing is opened before the session is entered.
 
         `api_key`: else the environment variable AIMUSIC_API_KEY. `base_url`: else AIMUSIC_BASE_URL, else the service.
-        `limiter`: default one request per 3 seconds, the standard plan; with a journal file, one that all processes
-        which name that file share. `poll_limiter`: one for polls alone, on a plan that counts submits only; else
+        `rate`, `capacity`: requests per second of the account's plan, and how many at once after a quiet time; else
+        AIMUSIC_RATE and AIMUSIC_CAPACITY, else the standard plan's: 1/3 and 1. `limiter`: instead of these, one of your
+        own; default one for this session, and with a journal file one that all processes which name that file share.
+        `poll_limiter`: one for polls alone, on a plan that counts submits only; else
         both share `limiter`. `journal`: the path of a file in which every job is written down, so that nothing is
         lost or paid twice when the process dies; or a `JobJournal` of your own, never closed here. `account`: the
         account's name in the journal, the same whatever its API key is; name it where one journal serves several
@@ -89,10 +94,20 @@ class MusicSession:
         `settings`: instead of key, address and interval, with more to set (`Settings.load`). Raises
         `ConfigurationError`.
         """
-        given = {"api_key": api_key, "base_url": base_url, "poll_interval": poll_interval}
+        given = {
+            "api_key": api_key,
+            "base_url": base_url,
+            "poll_interval": poll_interval,
+            "rate": rate,
+            "capacity": capacity,
+        }
         if settings is not None and (doubled := [name for name, value in given.items() if value is not None]):
             raise ConfigurationError(f"give settings, or {doubled[0]}, not both")
-        self._settings = settings or Settings.load(api_key=api_key, base_url=base_url, poll_interval=poll_interval)
+        self._settings = settings or Settings.load(
+            api_key=api_key, base_url=base_url, poll_interval=poll_interval, rate=rate, capacity=capacity
+        )
+        if limiter is not None and (named := self._settings.plan_given()):
+            raise ConfigurationError(f"give {named}, or a limiter of your own that has it, not both")
         self._limiter = limiter
         self._poll_limiter = poll_limiter
         self._callback = webhook
@@ -116,6 +131,11 @@ class MusicSession:
     def __repr__(self) -> str:
         return f"<MusicSession {self._settings.base_url} {'open' if self._dispatcher else 'closed'}>"
 
+    @property
+    def period(self) -> float:
+        """Seconds of the service from one request to the next, margin included, when many wait."""
+        return period(self._settings, self._limiter)
+
     # --- opening and closing -----------------------------------------------------------------------------------------
 
     @classmethod
@@ -126,6 +146,8 @@ class MusicSession:
         *,
         speed: float = 60.0,
         seed: int = 0,
+        rate: float | None = None,
+        capacity: int | None = None,
         journal: str | os.PathLike[str] | JobJournal | None = None,
         poll_interval: float | None = None,
         webhook: WebhookConfig | None = None,
@@ -134,16 +156,30 @@ class MusicSession:
         """Open a session on a local stand-in for the service: no key, no network, nothing paid.
 
         `speed=60` makes a minute a second. All seconds that you give or get in such a session are the service's: a
-        `timeout=600` passes in ten. `box`: a running `Sandbox` of your own, instead of a new one with `speed` and
-        `seed`. `journal`, `poll_interval`, `webhook` and `budget` as for any session. Needs the extra `sandbox` for
+        `timeout=600` passes in ten. `rate`, `capacity`: the plan of its account, in requests per second of the service
+        and requests at once; default the standard plan's. `box`: a running `Sandbox` of your own, instead of a new one
+        with `speed`, `seed` and that plan; the session then takes the plan of the box, unless you name another.
+        `journal`, `poll_interval`, `webhook` and `budget` as for any session. Needs the extra `sandbox` for
         the audio (`pip install 'aimusic-async[sandbox]'`).
         """
         from .sandbox import Options, Sandbox  # noqa: PLC0415 - only who asks for a sandbox loads it
 
         async with AsyncExitStack() as stack:
             if box is None:
-                box = await stack.enter_async_context(Sandbox(Options(speed=speed, seed=seed)))
-            settings = Settings(api_key=box.key, base_url=box.url, poll_interval=poll_interval, speed=box.options.speed)
+                if rate is not None:
+                    check_rate(rate)
+                if capacity is not None:
+                    check_capacity(capacity)
+                plan = Options(speed=speed, seed=seed, period=1 / (rate or STANDARD_RATE), capacity=capacity or 1)
+                box = await stack.enter_async_context(Sandbox(plan))
+            settings = Settings(
+                api_key=box.key,
+                base_url=box.url,
+                poll_interval=poll_interval,
+                speed=box.options.speed,
+                rate=1 / box.options.period if rate is None else rate,
+                capacity=box.options.capacity if capacity is None else capacity,
+            )
             async with cls(settings=settings, journal=journal, webhook=webhook, budget=budget) as session:
                 yield session
 
@@ -165,7 +201,7 @@ class MusicSession:
             transport = await stack.enter_async_context(HttpTransport(self._settings, self._given_http))
             dispatcher = Dispatcher(
                 transport,
-                self._limiter or limiter or TokenBucket(STANDARD_RATE * self._settings.speed),
+                self._limiter or limiter or TokenBucket(**limit(self._settings)),
                 Clock(asyncio.get_running_loop(), self._settings.speed),
                 self.events,
                 self._settings,
@@ -194,8 +230,9 @@ class MusicSession:
         self._journal = await stack.enter_async_context(SqliteJournal(path))
         if self._limiter is not None:
             return None
-        rate = STANDARD_RATE * self._settings.speed
-        return await stack.enter_async_context(SharedTokenBucket(_limit_beside(path), self._account, rate))
+        return await stack.enter_async_context(
+            SharedTokenBucket(_limit_beside(path), self._account, **limit(self._settings))
+        )
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -6,7 +6,7 @@ import argparse
 
 from rich.console import Console
 
-from benchmarks import journal, limiter, overhead, scale, schedules, shared_limiter, stalls, wire
+from benchmarks import journal, limiter, overhead, rates, scale, schedules, shared_limiter, stalls, wire
 
 ALL = {
     "schedules": schedules.run,
@@ -15,6 +15,7 @@ ALL = {
     "stalls": stalls.run,
     "limiter": limiter.run,
     "shared_limiter": shared_limiter.run,
+    "rates": rates.run,
     "wire": wire.run,
     "journal": journal.run,
 }

@@ -42,6 +42,10 @@ OWN_TESTS = {
     ),
     "journal/budget.py": "tests/journal/test_budget.py tests/journal/test_steps_exactly.py",
     "scheduling/retry.py": "tests/scheduling/test_retry.py",
+    "limiting/level.py": "tests/limiting/test_level.py",
+    "limiting/bucket.py": "tests/limiting/test_bucket.py",
+    "limiting/line.py": "tests/limiting/test_shared_line.py",
+    "limiting/shared.py": "tests/limiting/test_shared.py tests/limiting/test_shared_trouble.py",
     "webhooks/signature.py": "tests/webhooks/test_signature.py",
 }
 """Which tests have to notice a mistake in a file."""

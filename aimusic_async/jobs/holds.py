@@ -21,6 +21,8 @@ _TRY_AGAIN = 300.0
 """Seconds after which a submit that the account could not pay is tried again: somebody may have topped it up."""
 _REPEATEDLY = 3
 """Refusals for speed after which it is logged that the limit does not fit."""
+_REFUSED = "refused"
+"""Why no submit is due: the account is refused, and all that wait are ending."""
 
 
 class Host(Protocol):
@@ -66,14 +68,15 @@ class Holds:
             case InsufficientCredits():
                 self._hold(work, error)
             case AuthenticationError() | SubscriptionRequired():
-                self._exclude(self._host.works, error)
+                if _REFUSED not in self._schedule.holds:  # else all that wait are ending already
+                    self._exclude(self._host.works, error)
             case _ if not self._trouble:
                 self._trouble = True  # logged once, until something goes well again
                 logger.warning("%s: %s; it is tried again", work.key, error)
 
     def _exclude(self, works: Collection[Work], error: MusicError) -> None:
-        self._schedule.holds.add("refused")  # until all that wait now have ended
-        in_slices(tuple(works), lambda work: self._host.happen(work, Excluded(error)), partial(self._lift, "refused"))
+        self._schedule.holds.add(_REFUSED)  # until all that wait now have ended
+        in_slices(tuple(works), lambda work: self._host.happen(work, Excluded(error)), partial(self._lift, _REFUSED))
 
     def _lift(self, hold: str) -> None:
         self._schedule.holds.discard(hold)

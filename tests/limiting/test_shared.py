@@ -228,15 +228,15 @@ def test_it_serves_one_loop_at_a_time_and_another_after_that(tmp_path):
     asyncio.run(use())
 
 
-@pytest.mark.parametrize("bad", [{"rate": 0}, {"rate": float("nan")}, {"margin": -0.1}])
+@pytest.mark.parametrize("bad", [{"rate": 0}, {"rate": float("nan")}, {"capacity": 0}, {"margin": -0.1}])
 def test_senseless_settings_are_refused(tmp_path, bad):
     with pytest.raises(ConfigurationError, match=next(iter(bad))):
         SharedTokenBucket(tmp_path / "line", **bad)
 
 
-def test_the_margin_makes_each_period_longer_by_two_percent_and_at_least_fifty_milliseconds(tmp_path):
+def test_the_margin_is_that_of_a_token_bucket(tmp_path):
     assert SharedTokenBucket(tmp_path / "line").period == pytest.approx(3.06)
-    assert SharedTokenBucket(tmp_path / "line", rate=20).period == pytest.approx(0.1)
+    assert SharedTokenBucket(tmp_path / "line", rate=20).period == pytest.approx(0.0525)
     assert SharedTokenBucket(tmp_path / "line", rate=20, margin=0.2).period == pytest.approx(0.25)
 
 
