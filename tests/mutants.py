@@ -37,6 +37,7 @@ OWN_TESTS = {
     "jobs/lifecycle.py": _LIFECYCLE,
     "jobs/entering.py": _LIFECYCLE,
     "jobs/ending.py": _LIFECYCLE,
+    "jobs/polling.py": _LIFECYCLE,
     "journal/steps.py": " ".join(
         f"tests/journal/test_{name}.py" for name in ("steps_exactly", "steps", "journal_laws", "journal")
     ),

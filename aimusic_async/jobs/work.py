@@ -169,6 +169,12 @@ class Work:
     """Failures in a row."""
     trouble: Later[MusicError | None] = Later(None)
     """What went wrong last, and is tried again."""
+    known: Later[bool] = Later(default=False)
+    """Whether somebody saw that the service has its task."""
+    missing: Later[int] = Later(0)
+    """Polls in a row, but those that failed otherwise, after which the service did not know its task."""
+    missing_since: Later[float | None] = Later(None)
+    """When the first of them was."""
     asked_since: Later[float | None] = Later(None)
     """When the first answer came to what has to be asked again until it is ready."""
     watched_since: Later[float] = Later(0.0)

@@ -63,10 +63,10 @@ def after_failure(error: MusicError, repeat: Repeat, tries: int) -> Again | Give
             return Again(delay(tries))
         case TransportError() | ServerError():
             most = _TRIES
-        case NotFound() if repeat is not Repeat.NEVER:
-            most = 3  # a task may need a moment to be known everywhere
         case ApiError() if repeat is Repeat.POLL and (error.status in _PASSING or not isinstance(error.body, dict)):
             return Again(delay(tries))  # said by a gateway, not by the service
+        case NotFound() if repeat is not Repeat.NEVER:
+            most = 3  # a task may need a moment to be known everywhere
         case _:
             most = 1
     return Again(delay(tries)) if tries < most else GiveUp()
