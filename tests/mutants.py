@@ -33,6 +33,7 @@ ENOUGH = 0.9
 _LIFECYCLE = " ".join(
     f"tests/jobs/test_lifecycle{part}.py" for part in ("_table", "_exactly", "_answers", "", "_machine")
 )
+_SCHEDULE = " ".join(f"tests/scheduling/test_{part}.py" for part in ("schedule", "waiting", "watching"))
 OWN_TESTS = {
     "jobs/lifecycle.py": _LIFECYCLE,
     "jobs/entering.py": _LIFECYCLE,
@@ -42,6 +43,11 @@ OWN_TESTS = {
         f"tests/journal/test_{name}.py" for name in ("steps_exactly", "steps", "journal_laws", "journal")
     ),
     "journal/budget.py": "tests/journal/test_budget.py tests/journal/test_steps_exactly.py",
+    "scheduling/schedule.py": _SCHEDULE,
+    "scheduling/waiting.py": _SCHEDULE,
+    "scheduling/watching.py": _SCHEDULE,
+    "scheduling/heap.py": "tests/scheduling/test_heap.py",
+    "scheduling/durations.py": "tests/scheduling/test_durations.py tests/scheduling/test_durations_odd.py",
     "scheduling/retry.py": "tests/scheduling/test_retry.py",
     "webhooks/signature.py": "tests/webhooks/test_signature.py",
 }

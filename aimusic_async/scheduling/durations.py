@@ -9,7 +9,7 @@ weighs about as much as any other.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from statistics import NormalDist
 from typing import Any
 
@@ -27,6 +27,7 @@ _UNKNOWN = 30.0
 """Seconds: the median assumed for a kind of task of which nothing is known."""
 
 _STEPS, _STEP = 13, 0.15
+_FORMER_STEPS = 9
 _MEDIANS = tuple(step * _STEP for step in range(-_STEPS, _STEPS + 1))
 """Logarithms of the medians of the grid, relative to the prior's: a seventh of it to seven times as much."""
 _SIGMAS = (0.2, 0.3, 0.4, 0.5, 0.7)
@@ -154,13 +155,16 @@ class Durations:
 
     @classmethod
     def from_plain(cls, plain: list[Mapping[str, Any]]) -> Durations:
-        """Restore what `to_plain` returned; entries that do not fit (another version's) are omitted."""
+        """Restore what `to_plain` returned, or an earlier version did; entries that do not fit are omitted."""
         durations = cls()
         for entry in plain:
-            weights = [float(weight) for weight in entry.get("weights", ())]
-            if len(weights) == len(_MEDIANS) * len(_SIGMAS) and all(map(math.isfinite, weights)):
+            try:
                 kind = TaskKind(str(entry["kind"]), float(entry["typical"]))
-                durations._learned[kind] = _Learned(kind, evidence=weights, finished=int(entry["finished"]))
+                evidence, finished = _as_evidence(entry["weights"]), int(entry["finished"])
+            except (KeyError, TypeError, ValueError, OverflowError):
+                continue
+            if evidence is not None and math.isfinite(kind.typical) and kind.typical >= 0 and finished >= 0:
+                durations._learned[kind] = _Learned(kind, evidence=evidence, finished=finished)
         return durations
 
     def _about(self, kind: TaskKind) -> _Learned:
@@ -201,6 +205,18 @@ class _Learned:
         mu = sum(weight * mu for weight, (mu, _) in zip(weights, self._grid, strict=True)) / total
         square = sum(weight * sigma**2 for weight, (_, sigma) in zip(weights, self._grid, strict=True)) / total
         return Duration(math.exp(mu), math.sqrt(square))
+
+
+def _as_evidence(weights: Iterable[float]) -> list[float] | None:
+    """Read what was stored; a grid that reached less far (version 0.1) is continued at both ends."""
+    evidence = [float(weight) for weight in weights]
+    missing = (len(_MEDIANS) * len(_SIGMAS) - len(evidence)) // 2
+    if missing == (_STEPS - _FORMER_STEPS) * len(_SIGMAS):
+        first, last = evidence[: len(_SIGMAS)], evidence[-len(_SIGMAS) :]
+        ends = missing // len(_SIGMAS)
+        evidence = first * ends + evidence + last * ends
+    fits = len(evidence) == len(_MEDIANS) * len(_SIGMAS) and all(map(math.isfinite, evidence))
+    return evidence if fits else None
 
 
 def _log_prior(median: float, sigma: float) -> float:

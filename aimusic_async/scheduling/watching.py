@@ -7,6 +7,7 @@ whatever its interval. Many last polls at once need time, so those of one deadli
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Hashable, Iterator
 from enum import Enum
@@ -29,6 +30,10 @@ LAST_POLL = 10.0
 _HASTE = 4.0
 _TOGETHER = 10.0
 """Deadlines within so many seconds are one."""
+_WITHIN = 5.0
+"""Seconds of the last ones before a deadline in which polls may be left: a few tasks need no time before those."""
+_TOKENS = 1.2
+"""Tokens for each of them: others get some, too."""
 _PACE = 3.0
 """Seconds between two tokens, until it is known better."""
 _JUST = 5.0
@@ -91,6 +96,15 @@ class Task(Generic[J]):
         return _Stage.UNKNOWN if self.seen == self.accepted else _Stage.UNKNOWN_POLLED
 
 
+@attrs.define
+class _Opening(Generic[J]):
+    """Tasks with one deadline that would not be polled any more before their last polls."""
+
+    jobs: dict[J, None] = attrs.field(factory=dict)
+    begun: bool = False
+    """Whether there is just time enough to poll each of them."""
+
+
 _Due = tuple[str, TaskKind, _Stage, bool]
 """Platform, kind, stage, and whether their deadlines are near."""
 
@@ -108,8 +122,7 @@ class Watching(Generic[J]):
         self._due: dict[_Due, Heap[J]] = {}
         self._paused: dict[str, float] = {}
         self._last = Heap[J]()
-        self._later: dict[int, dict[J, None]] = {}
-        """By their last polls: the tasks that would not be polled any more before those."""
+        self._later: dict[int, _Opening[J]] = {}
         self._openings = Heap[int]()
 
     def __len__(self) -> int:
@@ -141,6 +154,7 @@ class Watching(Generic[J]):
         task.seen, task.due, task.urgent = now, now + task.interval, False
         if now >= task.last_from:
             self._last.discard(task.last_place)
+            task.last_place = -1
         self._rest(job, task)
         return task.over_submit
 
@@ -149,7 +163,7 @@ class Watching(Generic[J]):
         if (task := self._tasks.get(job)) is None:
             return False
         task.due = not_before
-        if task.urgent or task.taken >= task.last_from:
+        if (task.urgent or task.taken >= task.last_from) and task.taken < task.deadline:
             task.urgent = True
             task.due = min(not_before, (max(task.taken, task.last_from) + task.deadline) / 2)
         self._rest(job, task)
@@ -200,6 +214,7 @@ class Watching(Generic[J]):
         for _ in range(_AT_ONCE):
             if (job := self._last.pop(now)) is None:
                 break
+            self._tasks[job].last_place = -1
             self._hurry(job, now, urgent=True)
         while (opening := self._openings.pop(now)) is not None:
             if not self._open(opening, now):
@@ -245,11 +260,11 @@ class Watching(Generic[J]):
     def _rest(self, job: J, task: Task[J]) -> None:
         self._leave(job, task)
         self._enter(job, task, self._resting, task.due)
-        if task.due > task.last_from and not task.pulled and not task.urgent:
-            task.opening = opening = int(task.last_from // _TOGETHER)
-            self._later.setdefault(opening, {})[job] = None
-            self._openings.discard(opening)
-            self._openings.push(self._opens_at(opening), opening, opening)
+        if task.last_place >= 0 and task.due > task.last_from and not task.pulled:
+            task.opening = number = int(task.last_from // _TOGETHER)
+            self._later.setdefault(number, _Opening()).jobs[job] = None
+            self._openings.discard(number)
+            self._openings.push(self._opens_at(number), number, number)
 
     def _leave(self, job: J, task: Task[J]) -> None:
         """Take it out of where it stands."""
@@ -257,9 +272,9 @@ class Watching(Generic[J]):
             task.heap.discard(task.place)
             task.heap = None
         if task.opening is not None:
-            others = self._later[task.opening]
-            del others[job]
-            if not others:
+            opening = self._later[task.opening]
+            del opening.jobs[job]
+            if not opening.jobs:
                 del self._later[task.opening]
                 self._openings.discard(task.opening)
             task.opening = None
@@ -268,21 +283,24 @@ class Watching(Generic[J]):
         task.heap, task.place = heap, next(self._places)
         heap.push(rank, task.place, job)
 
-    def _opens_at(self, opening: int) -> float:
-        """Return when the last polls of one deadline have to begin, for there to be a token for each."""
-        return opening * _TOGETHER - len(self._later[opening]) * self.pace
+    def _opens_at(self, number: int) -> float:
+        """Return when polls for one deadline have to begin, so that there is a token for each."""
+        opening = self._later[number]
+        return -math.inf if opening.begun else number * _TOGETHER + _WITHIN - _TOKENS * self.pace * len(opening.jobs)
 
-    def _open(self, opening: int, now: float) -> bool:
+    def _open(self, number: int, now: float) -> bool:
         """Let tasks be polled that would not be any more before their deadline; return whether all are."""
-        if (at := self._opens_at(opening)) > now:  # some have finished meanwhile
-            self._openings.push(at, opening, opening)
+        opening = self._later[number]
+        if (at := self._opens_at(number)) > now:  # some have finished meanwhile
+            self._openings.push(at, number, number)
             return True
-        for _, job in zip(range(_AT_ONCE), tuple(self._later[opening]), strict=False):
+        opening.begun = True
+        for job in list(itertools.islice(opening.jobs, _AT_ONCE)):
             self._tasks[job].pulled = True
             self._hurry(job, now, urgent=False)
-        if opening in self._later:
-            self._openings.push(now, opening, opening)
-        return opening not in self._later
+        if opening.jobs:
+            self._openings.push(-math.inf, number, number)
+        return not opening.jobs
 
     def _hurry(self, job: J, now: float, *, urgent: bool) -> None:
         """Let a task be polled now; one that is being polled has what it needs, unless that poll fails."""
