@@ -27,7 +27,6 @@ MEDIAN, SIGMA = 90.0, 0.35
 PERIOD = 3.06
 INTERVAL = 15.0
 STUCK_AFTER = 3600.0
-QUICK = 3
 NEVER = math.inf
 EVERY = 20.0
 """Seconds between the polls that people write today."""

@@ -46,6 +46,8 @@ _HARDLY = 0.99
 """Share of the tasks that are done at an age that hardly any reaches."""
 _ENOUGH = 20
 """Finished tasks after which what is known counts alone."""
+_SOME = 3
+"""The same, from which it is believed."""
 _LEAST = 1e-9
 """The least likelihood of a poll: one odd task must not outweigh all others."""
 
@@ -140,6 +142,10 @@ class Durations:
     def seen_any(self, kind: TaskKind) -> bool:
         """Whether a task of this kind was ever seen to finish."""
         return self._about(kind).finished > 0
+
+    def known(self, kind: TaskKind) -> bool:
+        """Whether some tasks of this kind were seen to finish, so that the guess is more than a guess."""
+        return self._about(kind).finished >= _SOME
 
     def observe(self, kind: TaskKind, *, since: float, age: float, finished: bool) -> None:
         """Learn from a poll of a task at the age of `age` that was last known to run at the age of `since`."""

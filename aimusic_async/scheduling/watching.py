@@ -23,7 +23,12 @@ J = TypeVar("J", bound=Hashable)
 SURE = 0.94
 """Chance from which a poll goes before a submit."""
 CURIOUS = 0.8
-"""The same, as long as no task of its kind was seen to finish: the first one is polled early, since it teaches most."""
+"""The same, as long as few tasks of its kind were seen to finish: the first are polled early, since they teach most."""
+MANY = 20
+"""Tasks of one kind that may be polled, of which none was seen to finish: it is worth a token to ask whether the guess
+is far too long."""
+ASK_AFTER = 120.0
+"""Seconds after which the first of them is polled, whatever its chance; then each time its age has doubled."""
 URGENT = 1.5
 LAST_POLL = 10.0
 """Seconds before a task's deadline from which a last poll is urgent; less when it had less than four times as much."""
@@ -121,6 +126,8 @@ class Watching(Generic[J]):
         self._resting = Heap[J]()
         self._due: dict[_Due, Heap[J]] = {}
         self._paused: dict[str, float] = {}
+        self._ask_at: dict[TaskKind, float] = {}
+        """The age at which a task is polled whatever its chance, as long as none of its kind was seen to finish."""
         self._last = Heap[J]()
         self._later: dict[int, _Opening[J]] = {}
         self._openings = Heap[int]()
@@ -190,6 +197,8 @@ class Watching(Generic[J]):
         task = self._tasks[job]
         self._leave(job, task)
         task.taken, task.over_submit, task.urgent = now, over_submit, False
+        if task.learn:
+            self._ask_at[task.kind] = max(self._ask_at.get(task.kind, ASK_AFTER), 2 * (now - task.accepted))
 
     def pause(self, platform: str, until: float) -> None:
         """Poll no task of a platform before `until`, unless its deadline is near."""
@@ -227,8 +236,11 @@ class Watching(Generic[J]):
             if (job := heap.top()) is None or (not urgent and self._paused.get(platform, now) > now):
                 continue
             task = self._tasks[job]
-            teaches = task.learn and not self._durations.seen_any(kind)
+            teaches = task.learn and not self._durations.known(kind)
             worth = self._chance(task, now) / (CURIOUS if teaches else SURE)
+            unseen = teaches and len(heap) >= MANY and not self._durations.seen_any(kind)
+            if unseen and now - task.accepted >= self._ask_at.get(kind, ASK_AFTER):
+                worth = max(worth, 1.0)
             if (urgent, worth) > most:
                 best, most = job, (urgent, worth)
         return best, URGENT if most[0] else most[1]

@@ -31,7 +31,7 @@ def test_a_platform_that_refuses_waits_and_the_others_go_on(kind):
     schedule.pause("nuro", until=30)
     assert schedule.is_paused("nuro", 29.9)
     assert not schedule.is_paused("nuro", 30)
-    assert not schedule.is_paused("sonic", 0)
+    assert not schedule.is_paused("sonic", -1000)  # a clock may begin anywhere
     assert schedule.due_at(0) == 0
     assert schedule.take(0).job == "sonic"
     assert schedule.due_at(1) == 30
@@ -95,6 +95,7 @@ def test_a_hold_of_all_submits_leaves_calls_and_polls_alone():
     schedule.watch("task", SONG, now=0, interval=15)
     assert schedule.due_at(0) == 15
     schedule.add("call", Kind.CALL, now=0)
+    assert schedule.due_at(0) == 0
     assert schedule.take(20).job == "call"
     assert schedule.take(20).job == "task"
     assert schedule.take(20) is None
@@ -112,9 +113,9 @@ def until(deadline):
 def test_what_can_hardly_be_done_in_time_goes_behind_everything_else():
     schedule = Schedule()
     schedule.add("late", Kind.SUBMIT, now=0, priority=9, terms=until(30))
-    schedule.add("usual", Kind.SUBMIT, now=0)
+    schedule.add("usual", Kind.SUBMIT, now=0, terms=SONIC)
     schedule.watch("task", SONG, now=0, interval=15)
-    schedule.take(20)
+    assert schedule.take(20).job == "usual"
     assert schedule.take(20).job == "task"
     schedule.not_polled("task", not_before=99)
     assert schedule.take(20).job == "late"  # it is sent all the same: the guess may be wrong
@@ -148,6 +149,17 @@ def test_misses_give_no_token_to_what_can_hardly_be_done_in_time():
         assert choice.kind is Kind.POLL
         schedule.not_polled(choice.job, not_before=100)
     assert schedule.take(0).job == "late"
+
+
+def test_polls_that_hit_give_a_token_to_the_first_submit_that_can_be_done_in_time():
+    schedule = Schedule()
+    for number in range(20):
+        schedule.watch(number, SONG, now=0, age=1000, interval=15)
+    schedule.add("late", Kind.SUBMIT, now=0, terms=until(5))
+    for _ in range(12):
+        schedule.finished(schedule.take(0).job, 0)
+    schedule.add("usual", Kind.SUBMIT, now=0)
+    assert schedule.take(0).job == "usual"
 
 
 # --- giving up -------------------------------------------------------------------------------------------------------
@@ -200,6 +212,19 @@ def test_no_turn_takes_long_with_a_hundred_thousand_jobs_given_up():
     finally:
         gc.enable()
     assert longest < 0.02
+
+
+def test_a_schedule_is_empty_only_when_nothing_waits_and_nothing_runs():
+    schedule = Schedule()
+    assert not schedule
+    schedule.add("song", Kind.SUBMIT, now=0)
+    assert schedule
+    schedule.watch("task", SONG, now=0, interval=15)
+    assert schedule
+    schedule.drop("song")
+    assert schedule
+    schedule.drop("task")
+    assert not schedule
 
 
 def test_a_job_that_is_queued_again_stands_in_one_place():

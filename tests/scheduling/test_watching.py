@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from aimusic_async.scheduling.durations import Durations, TaskKind
 from aimusic_async.scheduling.schedule import CURIOUS, LAST_POLL, SURE, Kind, Schedule
+from aimusic_async.scheduling.watching import ASK_AFTER, MANY
 
 SONG = TaskKind("song", 90.0)
 PERIOD = 3.0
@@ -333,17 +334,19 @@ def test_the_faster_tokens_come_the_later_polls_for_one_deadline_begin():
     assert firsts[0] > firsts[1] + 50 > firsts[2] + 100
 
 
-def test_a_long_pause_says_nothing_of_how_fast_tokens_come():
-    schedule, deadline = Schedule(), 2000.0
-    for number in range(60):
-        schedule.add(f"song {number}", Kind.SUBMIT, now=0)
-    play(schedule, 90)
-    spent = play(schedule, 1200, now=1000)
-    assert spent
-    for number in range(30):
-        schedule.watch(number, SONG, now=1200, timeout=deadline - 1200, first=2000, interval=60)
-    first = min(polls(play(schedule, deadline, now=1200, answer=lambda *_: True)))
-    assert first > deadline - 30 * 2 * PERIOD - 3 * LAST_POLL
+@pytest.mark.parametrize("period", [0.3, PERIOD])
+def test_long_pauses_say_little_of_how_fast_tokens_come(period):
+    """Of an hour's pause, say, after a refusal: it counts as four periods."""
+    schedule, now = Schedule(), 0.0
+    for number in range(400):
+        schedule.add(number, Kind.SUBMIT, now=0)
+    for _ in range(20):
+        now = play(schedule, now + 20 * period - period / 2, now=now, period=period)[-1][0] + 3600
+    deadline = now + 2000
+    for number in range(400, 430):
+        schedule.watch(number, SONG, now=now, timeout=2000, first=2500, interval=60)
+    first = min(polls(play(schedule, deadline, now=now, period=period, answer=lambda *_: True)))
+    assert deadline - 30 * 2.5 * period - 3 * LAST_POLL < first < deadline - 30 * period + LAST_POLL
 
 
 @settings(deadline=None)
@@ -428,6 +431,81 @@ def test_a_last_poll_goes_before_a_likelier_one_that_can_wait():
     schedule.watch("old", SONG, now=0, age=1000, interval=15)
     assert schedule.take(22.6).job == "hasty"
     assert schedule.take(22.6).job == "old"
+
+
+@pytest.mark.parametrize(
+    ("tasks", "order"),
+    [
+        ([("sooner", 0.0, 60.0), ("later", 50.0, 55.0)], ["sooner", "later"]),
+        ([("later", 0.0, 200.0), ("sooner", 100.0, 115.0)], ["sooner", "later"]),
+        ([("later", 100.0, 180.0), ("sooner", 0.0, 70.0)], ["sooner", "later"]),
+    ],
+)
+def test_of_tasks_that_were_polled_the_one_that_is_as_likely_done_as_not_the_soonest_is_polled_first(tasks, order):
+    schedule = Schedule()
+    for job, accepted, seen in tasks:
+        schedule.watch(job, SONG, now=accepted, interval=15, learn=False)
+        schedule.take(seen, POLLS)
+        schedule.polled(job, seen)
+    assert [schedule.take(300).job for _ in order] == order
+
+
+def test_a_direct_call_goes_before_a_last_poll():
+    schedule = Schedule()
+    schedule.watch("hasty", SONG, now=0, interval=15, timeout=100)
+    schedule.take(85)
+    schedule.polled("hasty", 85)
+    schedule.add("call", Kind.CALL, now=91)
+    assert schedule.take(91).job == "call"
+    assert schedule.take(91).job == "hasty"
+
+
+LONG = TaskKind("long", 600.0)
+
+
+def asked(schedule, at):
+    """Return whether a poll goes before a submit, as nothing else would explain."""
+    schedule.add("new", Kind.SUBMIT, now=at)
+    choice = schedule.take(at)
+    schedule.drop("new")
+    if choice.kind is Kind.POLL:
+        schedule.polled(choice.job, at)
+    return choice.kind is Kind.POLL
+
+
+@pytest.mark.parametrize(("count", "asks"), [(MANY - 1, False), (MANY, True)])
+def test_when_many_tasks_run_of_a_kind_that_was_never_seen_to_finish_one_is_polled_early(count, asks):
+    schedule = Schedule()
+    for number in range(count):
+        schedule.watch(number, LONG, now=0, interval=15)
+    assert not asked(schedule, ASK_AFTER - 1)
+    assert asked(schedule, ASK_AFTER) is asks
+    assert not asked(schedule, 2 * ASK_AFTER - 1)
+    assert asked(schedule, 2 * ASK_AFTER) is (asks and count - 1 >= MANY)
+
+
+def test_the_next_one_is_polled_early_when_its_age_has_doubled():
+    schedule = Schedule()
+    for number in range(2 * MANY):
+        schedule.watch(number, LONG, now=0, interval=15)
+    moments = range(0, 500, 10)
+    assert [at for at in moments if asked(schedule, at)] == [ASK_AFTER, 2 * ASK_AFTER, 4 * ASK_AFTER]
+
+
+def test_none_is_polled_early_once_one_was_seen_to_finish():
+    schedule = Schedule()
+    for number in range(2 * MANY):
+        schedule.watch(number, LONG, now=0, interval=15)
+    assert asked(schedule, ASK_AFTER)
+    schedule.finished(0, ASK_AFTER)
+    assert not asked(schedule, 2 * ASK_AFTER)
+
+
+def test_tasks_that_teach_nothing_are_not_polled_early():
+    schedule = Schedule()
+    for number in range(2 * MANY):
+        schedule.watch(number, LONG, now=0, interval=15, learn=False)
+    assert not asked(schedule, 2 * ASK_AFTER)
 
 
 def test_only_a_task_that_teaches_is_polled_early():
