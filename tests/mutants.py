@@ -38,7 +38,7 @@ OWN_TESTS = {
     "jobs/lifecycle.py": _LIFECYCLE,
     "jobs/entering.py": _LIFECYCLE,
     "jobs/ending.py": _LIFECYCLE,
-    "jobs/polling.py": _LIFECYCLE,
+    "jobs/polling.py": f"tests/jobs/test_missing_tasks.py {_LIFECYCLE}",
     "journal/steps.py": " ".join(
         f"tests/journal/test_{name}.py" for name in ("steps_exactly", "steps", "journal_laws", "journal")
     ),

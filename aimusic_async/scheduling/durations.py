@@ -111,7 +111,7 @@ def _done_between(early: float, late: float) -> float:
     return 1.0 - math.exp((early * early - late * late) / 2) * early / late
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class TaskKind:
     """Tasks that take about the same time: an operation and a model."""
 

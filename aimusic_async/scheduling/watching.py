@@ -43,7 +43,7 @@ _PACE = 3.0
 """Seconds between two tokens, until it is known better."""
 _JUST = 5.0
 """Seconds: how long ago a task that is reported as "just finished" may have finished."""
-_AT_ONCE = 500
+_AT_ONCE = 1000
 """How many tasks become due in one turn."""
 
 
@@ -162,8 +162,7 @@ class Watching(Generic[J]):
         if now >= task.last_from:
             self._last.discard(task.last_place)
             task.last_place = -1
-        self._rest(job, task)
-        return task.over_submit
+        return self._rest(job, task)
 
     def not_polled(self, job: J, not_before: float) -> bool:
         """Note that a poll failed and showed nothing; return whether it went before a submit."""
@@ -173,8 +172,7 @@ class Watching(Generic[J]):
         if (task.urgent or task.taken >= task.last_from) and task.taken < task.deadline:
             task.urgent = True
             task.due = min(not_before, (max(task.taken, task.last_from) + task.deadline) / 2)
-        self._rest(job, task)
-        return task.over_submit
+        return self._rest(job, task)
 
     def finished(self, job: J, now: float, *, just_now: bool) -> None:
         """Note that a task has finished since the last poll, or `just_now`, and forget it."""
@@ -269,7 +267,8 @@ class Watching(Generic[J]):
             return guess.finished(since=since, age=age)
         return guess.finished_unless_new(ran=since if since > 0 else None, watched=age)
 
-    def _rest(self, job: J, task: Task[J]) -> None:
+    def _rest(self, job: J, task: Task[J]) -> bool:
+        """Let a task rest until it is due; return whether its poll went before a submit."""
         self._leave(job, task)
         self._enter(job, task, self._resting, task.due)
         if task.last_place >= 0 and task.due > task.last_from and not task.pulled:
@@ -277,6 +276,8 @@ class Watching(Generic[J]):
             self._later.setdefault(number, _Opening()).jobs[job] = None
             self._openings.discard(number)
             self._openings.push(self._opens_at(number), number, number)
+        over_submit, task.over_submit = task.over_submit, False
+        return over_submit
 
     def _leave(self, job: J, task: Task[J]) -> None:
         """Take it out of where it stands."""
@@ -329,5 +330,7 @@ class Watching(Generic[J]):
         stage, rank = task.stage, task.seen
         if stage is _Stage.POLLED:
             rank = task.accepted + self._durations.of(task.kind).age_at(0.5, since=task.seen - task.accepted)
-        heap = self._due.setdefault((task.platform, task.kind, stage, task.urgent), Heap())
+        where = task.platform, task.kind, stage, task.urgent
+        if (heap := self._due.get(where)) is None:
+            heap = self._due[where] = Heap()
         self._enter(job, task, heap, rank)

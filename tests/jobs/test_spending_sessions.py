@@ -19,12 +19,14 @@ class Service:
     def __init__(self, fake, duration=60.0):
         self.fake, self.duration = fake, duration
         self.began, self.fails_until = {}, 0.0
-        self.full = {}
-        """Answers to submits by platform, while there are any."""
+        self.full, self.refused_polls = {}, {}
+        """Answers to submits, and to polls, by platform, while there are any."""
         fake.steps = self
 
     def __getitem__(self, path):
         _, platform, what, *task = path.split("/")
+        if what == "task" and self.refused_polls.get(platform):
+            return [self.refused_polls[platform].pop(0)]
         return [self._poll(task[0]) if what == "task" else self._create(platform)]
 
     def _create(self, platform):
@@ -166,6 +168,20 @@ async def test_a_queue_that_is_full_holds_that_platform_alone(service, song, ans
     assert sonic_times[-1] - sonic_times[0] < 40  # they had each token but a few
     gaps = [late - early for early, late in itertools.pairwise(nuro_times)]
     assert all(late > early for early, late in itertools.pairwise(gaps))
+
+
+async def test_a_platform_that_refuses_even_polls_holds_its_own_alone(service, song):
+    service.duration = 30
+    service.refused_polls["nuro"] = [INSIDE] * 3
+    async with opened(service) as music:
+        jobs = [music.submit(vocal()), music.submit(vocal()), music.submit(song())]
+        await asyncio.gather(*jobs)
+    asked = [(at, path) for at, request, path, _ in service.fake.asked if request.method == "GET"]
+    of_nuro = [at for at, path in asked if path.startswith("/nuro")]
+    first, *rest = [late - early for early, late in itertools.pairwise(of_nuro)]
+    assert first >= 3
+    assert rest[0] >= 6
+    assert len([path for _, path in asked if path.startswith("/sonic")]) >= 2
 
 
 async def test_a_refusal_of_the_account_holds_every_platform(service, song):

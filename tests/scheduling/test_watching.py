@@ -185,6 +185,19 @@ def test_a_debt_to_submits_that_no_longer_wait_is_forgotten():
     assert schedule.take(now).kind is Kind.POLL
 
 
+def test_a_poll_is_counted_once_although_a_webhook_asks_for_another():
+    schedule = Schedule()
+    for number in range(3):
+        schedule.watch(number, SONG, now=0, interval=15, age=1000)
+    for number in range(5):
+        schedule.add(f"song {number}", Kind.SUBMIT, now=0)
+    missed = schedule.take(0).job
+    schedule.polled(missed, 0)
+    assert schedule.take(0).kind is Kind.SUBMIT
+    schedule.not_polled(missed, not_before=500)
+    assert schedule.take(0).kind is Kind.POLL
+
+
 def test_no_more_than_three_tokens_are_owed():
     schedule = Schedule()
     for number in range(20):
