@@ -31,7 +31,7 @@ _FORMER_STEPS = 9
 _MEDIANS = tuple(step * _STEP for step in range(-_STEPS, _STEPS + 1))
 """Logarithms of the medians of the grid, relative to the prior's: a seventh of it to seven times as much."""
 _SIGMAS = (0.2, 0.3, 0.4, 0.5, 0.7)
-_SPREAD, _FAR_SPREAD, _FAR_OFF = 0.3, 0.8, 0.3
+_SPREAD, _FAR_SPREAD, _FAR_OFF = 0.3, 0.9, 0.15
 """How far the prior's median may be off: sigma of its logarithm; `_FAR_OFF` of the guesses are off by `_FAR_SPREAD`."""
 _SIGMA, _SIGMA_SPREAD = 0.4, 0.25
 """How much tasks of one kind differ: the prior's guess, and sigma of its logarithm."""
