@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Coroutine, Mapping
+from functools import lru_cache
 from typing import Protocol
 
 import anyio
@@ -15,7 +16,7 @@ from ..clock import Clock
 from ..errors import MusicError, NotSent
 from ..limiting.bucket import RateLimiter, Token
 from ..scheduling.durations import TaskKind
-from ..scheduling.schedule import EVERYTHING, Choice, Kind, Schedule
+from ..scheduling.schedule import EVERYTHING, Choice, Kind, Schedule, Terms
 from .exchange import Exchange
 from .happenings import Event, Sign
 from .inbox import Inbox
@@ -34,6 +35,19 @@ _RARELY = 60.0
 """Seconds between polls of a task of which a webhook should have reported by then."""
 _AT_ONCE = 50
 """Requests that are started in one turn of the loop at most."""
+
+
+@lru_cache(256)
+def _terms(name: str, typical: float, platform: str, deadline: float) -> Terms:
+    """Return what jobs of one kind have in common: they share it."""
+    return Terms(platform, TaskKind(name, typical), deadline)
+
+
+def _terms_of(work: Work) -> Terms:
+    name, endpoint, model = work.operation.operation, work.operation.endpoint, getattr(work.request, "mv", None)
+    if isinstance(model, str):
+        name = f"{name} {canonical(model)}"
+    return _terms(name, endpoint.typical, endpoint.platform, work.order.deadline)
 
 
 class Host(Protocol):
@@ -153,12 +167,9 @@ class Spending:
 
     def watch(self, work: Work, age: float | None, now: float, *, exact: bool) -> None:
         """Poll the task of a job, which has been running for `age` seconds; None: nobody knows."""
-        model = getattr(work.request, "mv", None)
-        name = work.operation.operation
-        kind = TaskKind(
-            f"{name} {canonical(model)}" if isinstance(model, str) else name, work.operation.endpoint.typical
-        )
-        interval = self._interval or _RECOMMENDED_INTERVAL.get(work.operation.endpoint.platform, _OTHER_INTERVAL)
+        terms = _terms_of(work)
+        kind, platform = terms.task, terms.platform
+        interval = self._interval or _RECOMMENDED_INTERVAL.get(platform, _OTHER_INTERVAL)
         first = None
         if age is not None and work.hooked:
             # The service will report by itself: polls are for what it forgot to report.
@@ -166,19 +177,21 @@ class Spending:
             first = max(self._schedule.durations.overdue(kind) + _GRACE, interval)
         if self._inbox is not None:
             self._inbox.expect(work)
+        left = min(math.inf if work.timeout is None else work.timeout, work.order.deadline - now)
+        timeout = left if math.isfinite(left) else None
         if age is None:
-            self._schedule.attach(work, kind, now=now, interval=interval)
+            self._schedule.attach(work, kind, now=now, interval=interval, timeout=timeout, platform=platform)
         else:
-            left = min(math.inf if work.timeout is None else work.timeout, work.order.deadline - now)
-            age = age if exact else min(age, self._schedule.durations.overdue(kind))  # clocks may have been set
             self._schedule.watch(
                 work,
                 kind,
-                now=now - age,
+                now=now,
                 interval=interval,
+                age=age if exact else min(age, self._schedule.durations.overdue(kind)),  # clocks may have been set
                 first=first,
-                timeout=age + left if math.isfinite(left) else None,
+                timeout=timeout,
                 learn=exact,
+                platform=platform,
             )
         self.wake()
 
@@ -190,15 +203,17 @@ class Spending:
         A direct call leaves at once while there is nothing to weigh it against: the loop need not be woken for it.
         """
         kind = Kind.CALL if work.order.direct else Kind.SUBMIT
+        terms = _terms_of(work)
+        idle = not self._schedule and not self._schedule.is_paused(terms.platform, now)
         if delay is not None:
-            self._schedule.again(work, kind, not_before=now + delay)
+            self._schedule.again(work, kind, not_before=now + delay, terms=terms)
             if work.begun and not delay:
                 self._begun.append(work)
-        elif kind is Kind.CALL and not self._schedule and (token := self._lane.token_now()) is not None:
+        elif kind is Kind.CALL and idle and (token := self._lane.token_now()) is not None:
             self._start(Choice(kind, work), self._lane, token)
             return
         else:
-            self._schedule.add(work, kind, now=now, priority=work.order.priority)
+            self._schedule.add(work, kind, now=now, priority=work.order.priority, terms=terms)
         self.wake()
 
     def _start(self, choice: Choice[Work], lane: Lane, token: Token) -> None:
