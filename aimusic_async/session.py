@@ -8,6 +8,7 @@ import math
 import os
 import re
 import secrets
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
@@ -333,12 +334,13 @@ class MusicSession:
         if timeout is not None:
             check_positive("timeout", timeout)
         dispatcher, known, jobs = self._open, operations(), list[Job[Any]]()
-        records = await self.journal.jobs(group=group, state=OPEN)
+        records = deque(await self.journal.jobs(group=group, state=OPEN))
         limits = await self.journal.budgets()
         own = () if self._budget is None else (self._budget,)
-        for number, record in enumerate(records, 1):
-            if number % _RESUMED_AT_ONCE == 0:
+        while records:
+            if len(records) % _RESUMED_AT_ONCE == 0:
                 await asyncio.sleep(0)
+            record = records.popleft()  # one by one: to let go of thousands at once takes long, too
             if dispatcher.knows(record):
                 continue
             try:
