@@ -33,7 +33,7 @@ ENOUGH = 0.9
 _LIFECYCLE = " ".join(
     f"tests/jobs/test_lifecycle{part}.py" for part in ("_table", "_exactly", "_answers", "", "_machine")
 )
-_SCHEDULE = " ".join(f"tests/scheduling/test_{part}.py" for part in ("schedule", "waiting", "watching"))
+_SCHEDULE = " ".join(f"tests/scheduling/test_{part}.py" for part in ("schedule", "waiting", "watching", "last_polls"))
 OWN_TESTS = {
     "jobs/lifecycle.py": _LIFECYCLE,
     "jobs/entering.py": _LIFECYCLE,

@@ -108,9 +108,9 @@ class Schedule(Generic[J]):
         learn: bool = True,
         platform: str = "",
     ) -> None:
-        """Poll a task that was accepted `age` seconds ago: `first` seconds after that (default: `interval`), then each
-        `interval`.
+        """Poll a task that was accepted `age` seconds ago.
 
+        `first`: seconds after that at which the first poll is due (default: `interval`); then each `interval`.
         `timeout`: seconds from now after which its owner gives it up; it is polled once more shortly before. `learn`:
         whether its age is exact.
         """

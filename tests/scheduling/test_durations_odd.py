@@ -233,3 +233,24 @@ def test_the_first_guess_counts_too_as_long_as_only_the_quick_ones_have_finished
 
 def test_a_kind_of_unknown_length_is_overdue_as_one_of_half_a_minute():
     assert Durations().overdue(TaskKind("new", 0.0)) == pytest.approx(Durations().overdue(TaskKind("x", 30.0)))
+
+
+# --- how far a first guess is believed -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("early", "late", "least", "most"),
+    [
+        (30, 40, 50, 60),  # half as long as guessed: some way is believed
+        (140, 160, 93, 110),
+        (15, 20, 28, 40),  # a quarter, or five times: the guess is far off
+        (400, 420, 150, 200),
+    ],
+)
+def test_the_farther_a_task_is_from_a_first_guess_the_less_that_is_believed(early, late, least, most):
+    durations = Durations()
+    assert durations.of(SONG).sigma == pytest.approx(0.425, abs=0.01)
+    durations.observe(SONG, since=0, age=early, finished=False)
+    durations.observe(SONG, since=early, age=late, finished=True)
+    assert least < durations.of(SONG).median < most
+    assert durations.of(SONG).sigma == pytest.approx(0.445, abs=0.025)
