@@ -44,7 +44,7 @@ USUAL = Terms()
 _Line = tuple[Kind, str, bool]
 
 
-@attrs.define
+@attrs.define(weakref_slot=False)
 class _Waiting(Generic[J]):
     """A call or a submit."""
 
