@@ -70,6 +70,12 @@ UNSEEN: dict[tuple[str, str], str] = {
         "by_hand = state <= JobState.CANCELLED and isinstance(error, JobCancelled) and not work.released",
     ): "it is one of two states, and no other comes before it",
     ("webhooks/signature.py", "@attrs.frozen(kw_only=False)"): "whoever makes one names the fields all the same",
+    ("limiting/level.py", "if wait != 0 and self.out:"): "what is less than nothing becomes nothing two lines later",
+    ("limiting/line.py", "served: int = -1"): "places are numbered from 1",
+    (
+        "limiting/line.py",
+        "first = secrets.randbits( 47)  # what is said of tokens of a file that was lost concerns none of this one",
+    ): "as unlikely",
     ("journal/steps.py", "if scope in limits and limits[scope] is not moved.limit:"): "writes what is there already",
     ("journal/steps.py", "if record.attempts is not self.attempt - 1:"): "small numbers are one object each",
     ("scheduling/retry.py", "class OutcomeUnknown:"): "a class without fields, of which only the type is asked",
