@@ -72,6 +72,16 @@ UNSEEN: dict[tuple[str, str], str] = {
     ("webhooks/signature.py", "@attrs.frozen(kw_only=False)"): "whoever makes one names the fields all the same",
     ("limiting/level.py", "if wait != 0 and self.out:"): "what is less than nothing becomes nothing two lines later",
     ("limiting/line.py", "served: int = -1"): "places are numbered from 1",
+    ("limiting/line.py", "seen: float = math.inf"): "in an empty line there is nothing that a clock could move",
+    ("limiting/line.py", "seen: float = +math.inf"): "as above",
+    (
+        "limiting/line.py",
+        "if any(other != name and place >= self.served for other, place in self.places.items()):",
+    ): "whose place was served has none any more",
+    (
+        "limiting/line.py",
+        "return [other for other, place in self.places.items() if self.served <= place < own]",
+    ): "as above",
     (
         "limiting/line.py",
         "first = secrets.randbits( 47)  # what is said of tokens of a file that was lost concerns none of this one",
