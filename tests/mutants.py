@@ -71,6 +71,19 @@ UNSEEN: dict[tuple[str, str], str] = {
     ): "it is one of two states, and no other comes before it",
     ("webhooks/signature.py", "@attrs.frozen(kw_only=False)"): "whoever makes one names the fields all the same",
     ("limiting/level.py", "if wait != 0 and self.out:"): "what is less than nothing becomes nothing two lines later",
+    ("limiting/shared.py", "_AGAIN = 2.0"): "the tests have another, so as not to wait",
+    ("limiting/shared.py", "os.truncate(self._path, 1)"): "SQLite takes a file of one byte for an empty one",
+    (
+        "limiting/shared.py",
+        "if self._wanting <= 1:  # else the next waiter takes over the place",
+    ): "who is here is one of them",
+    **{
+        (
+            "limiting/shared.py",
+            f"os.close(os.open(self._path, os.O_CREAT | os.O_EXCL {operator} os.O_RDWR, 0o600))",
+        ): "a file that is there is opened and closed instead of left alone"
+        for operator in ("//", "%", ">>")
+    },
     ("limiting/line.py", "served: int = -1"): "places are numbered from 1",
     ("limiting/line.py", "seen: float = math.inf"): "in an empty line there is nothing that a clock could move",
     ("limiting/line.py", "seen: float = +math.inf"): "as above",

@@ -352,6 +352,16 @@ async def test_a_clock_that_is_set_back_lets_nobody_send_too_early(tmp_path, jum
         assert await has_to_wait(bucket)
 
 
+async def test_a_pause_lasts_until_its_moment_for_all_who_share(tmp_path):
+    loop = asyncio.get_running_loop()
+    async with shared(tmp_path / "line", 0.01) as one, shared(tmp_path / "line", 0.01) as other:
+        until = loop.time() + 0.4
+        one.pause_until(until)
+        await asyncio.sleep(0.1)
+        await at_once(other)
+        assert until - 0.01 <= loop.time() < until + 0.5
+
+
 async def test_a_pause_is_over_in_time_also_when_the_clock_is_set_back(tmp_path):
     clock, loop = JumpingClock(), asyncio.get_running_loop()
     async with (
