@@ -77,6 +77,35 @@ UNSEEN: dict[tuple[str, str], str] = {
         "by_hand = state <= JobState.CANCELLED and isinstance(error, JobCancelled) and not work.released",
     ): "it is one of two states, and no other comes before it",
     ("webhooks/signature.py", "@attrs.frozen(kw_only=False)"): "whoever makes one names the fields all the same",
+    ("limiting/level.py", "if wait != 0 and self.out:"): "what is less than nothing becomes nothing two lines later",
+    ("limiting/shared.py", "_AGAIN = 2.0"): "the tests have another, so as not to wait",
+    ("limiting/shared.py", "os.truncate(self._path, 1)"): "SQLite takes a file of one byte for an empty one",
+    (
+        "limiting/shared.py",
+        "if self._wanting <= 1:  # else the next waiter takes over the place",
+    ): "who is here is one of them",
+    **{
+        (
+            "limiting/shared.py",
+            f"os.close(os.open(self._path, os.O_CREAT | os.O_EXCL {operator} os.O_RDWR, 0o600))",
+        ): "a file that is there is opened and closed instead of left alone"
+        for operator in ("//", "%", ">>")
+    },
+    ("limiting/line.py", "served: int = -1"): "places are numbered from 1",
+    ("limiting/line.py", "seen: float = math.inf"): "in an empty line there is nothing that a clock could move",
+    ("limiting/line.py", "seen: float = +math.inf"): "as above",
+    (
+        "limiting/line.py",
+        "if any(other != name and place >= self.served for other, place in self.places.items()):",
+    ): "whose place was served has none any more",
+    (
+        "limiting/line.py",
+        "return [other for other, place in self.places.items() if self.served <= place < own]",
+    ): "as above",
+    (
+        "limiting/line.py",
+        "first = secrets.randbits( 47)  # what is said of tokens of a file that was lost concerns none of this one",
+    ): "as unlikely",
     ("journal/steps.py", "if scope in limits and limits[scope] is not moved.limit:"): "writes what is there already",
     ("journal/steps.py", "if record.attempts is not self.attempt - 1:"): "small numbers are one object each",
     ("scheduling/retry.py", "class OutcomeUnknown:"): "a class without fields, of which only the type is asked",

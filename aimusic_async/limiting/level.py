@@ -38,7 +38,7 @@ class Level:
     paused_until: float = -math.inf
     out: dict[int, float] = attrs.field(factory=dict)
     """When each token in flight was granted, the earliest first."""
-    numbers: count[int] = attrs.field(factory=count, repr=False, eq=False)
+    numbers: count[int] = attrs.field(factory=count, repr=False)
     slack: float = 0.0
     """Seconds after which it is heard at the latest that a token has departed."""
 

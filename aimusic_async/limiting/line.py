@@ -15,6 +15,8 @@ from .level import Level
 
 _AGAIN = 0.25
 """Seconds, at least, after which who stands behind others asks whether they still live; else a period."""
+_FORGOTTEN = 7200.0
+"""Seconds after which a member that was not heard of is none: it may have died where nobody can see it."""
 _HEARD = 0.1
 """Seconds after which the line hears of a departure at the latest."""
 
@@ -44,6 +46,8 @@ class Line:
     level: Level
     members: dict[str, Plan] = attrs.field(factory=dict)
     """What those who have it open take the limit to be."""
+    heard: dict[str, float] = attrs.field(factory=dict)
+    """When they were last heard of."""
     places: dict[str, int] = attrs.field(factory=dict)
     """Of those who wait."""
     served: int = 0
@@ -73,7 +77,8 @@ class Line:
         )
         return cls(
             level,
-            members={name: Plan(*plan) for name, plan in fields["members"].items()},
+            members={name: Plan(*plan) for name, (plan, _) in fields["members"].items()},
+            heard={name: float(heard) for name, (_, heard) in fields["members"].items()},
             places={str(name): int(place) for name, place in fields["places"].items()},
             served=int(fields["served"]),
             last=int(fields["last"]),
@@ -89,7 +94,7 @@ class Line:
                 "paused_until": level.paused_until,
                 "out": level.out,
                 "next": next(level.numbers),
-                "members": {name: attrs.astuple(plan) for name, plan in self.members.items()},
+                "members": {name: (attrs.astuple(plan), self.heard[name]) for name, plan in self.members.items()},
                 "places": self.places,
                 "served": self.served,
                 "last": self.last,
@@ -104,6 +109,7 @@ class Line:
         """
         if self.seen > now:
             self.level.shift(now - self.seen)
+            self.heard = {name: heard + now - self.seen for name, heard in self.heard.items()}
         self.seen = now
 
     def join(self, name: str, plan: Plan, dead: Callable[[str], bool]) -> Plan | None:
@@ -112,17 +118,18 @@ class Line:
         `dead` says whether a member surely is no more. Who joins lets go of all those.
         """
         new = name not in self.members
-        self.members[name] = plan
-        for other in [one for one, its in self.members.items() if (new or its != plan) and one != name and dead(one)]:
-            self.part(other)
+        self.members[name], self.heard[name] = plan, self.seen
+        for other, its in tuple(self.members.items()):
+            if self.seen - self.heard[other] > _FORGOTTEN or ((new or its != plan) and other != name and dead(other)):
+                self.part(other)
         self.level.period = max(its.period for its in self.members.values())
         self.level.capacity = min(its.capacity for its in self.members.values())
         return next((its for its in self.members.values() if its != plan), None)
 
     def part(self, name: str) -> None:
         """Be no member any more."""
-        self.places.pop(name, None)
-        self.members.pop(name, None)
+        for its in (self.places, self.members, self.heard):
+            its.pop(name, None)
 
     def ask(self, name: str, dead: Callable[[str], bool]) -> tuple[int | None, float]:
         """Return the number of a token; or None and the seconds until it is worth asking again, from a place kept."""

@@ -216,6 +216,24 @@ def test_who_died_is_no_member_any_more_for_those_who_join_later():
     assert set(line.members) == {"c", "d", "e", "f"}
 
 
+def test_who_was_not_heard_of_for_hours_is_no_member_any_more_wherever_it_died():
+    line, fast, slow = Line.new(), Plan(1.0, 1.0, 1), Plan(0.2, 5.0, 1)
+    line.observe(0.0)
+    line.join("slow", slow, nobody)
+    line.ask("slow", nobody)
+    line.ask("slow", nobody)
+    line.observe(1.9 * HOUR)
+    assert line.join("fast", fast, nobody) == slow
+    line.observe(-HOUR)  # the clock was set back
+    line.observe(-0.95 * HOUR)
+    assert line.join("fast", fast, nobody) == slow
+    line.observe(-0.85 * HOUR)
+    assert line.join("fast", Plan(1.0, 1.0, 1), nobody) is None
+    assert set(line.members) == {"fast"}
+    assert "slow" not in line.places
+    assert line.join("other", attrs.evolve(fast), nobody) is None
+
+
 def test_one_that_comes_too_late_is_the_next_and_not_the_last():
     line, taken = waiting("b", "c", "d")
     line.spent(taken, 0.0)
@@ -324,6 +342,7 @@ def test_what_is_written_down_is_all_that_it_is():
     again.join("e", Plan(1 / PERIOD, PERIOD), nobody)
     assert attrs.evolve(again.level, numbers=line.level.numbers) == line.level
     assert (again.places, again.members) == (line.places, line.members)
+    assert again.heard == line.heard | {"e": line.seen}
     assert (again.served, again.last, again.seen) == (line.served, line.last, line.seen)
     again.put_back(taken, "b")
     assert ask(again, "c", 2 * PERIOD) not in (0, taken)
