@@ -43,6 +43,8 @@ _PACE = 3.0
 """Seconds between two tokens, until it is known better."""
 _JUST = 5.0
 """Seconds: how long ago a task that is reported as "just finished" may have finished."""
+_ANOTHER = 1e12
+"""What puts the rank of another last poll behind those of all tasks that had none."""
 _AT_ONCE = 1000
 """How many tasks become due in one turn."""
 
@@ -229,19 +231,24 @@ class Watching(Generic[J]):
 
     def best(self, now: float) -> tuple[J | None, float]:
         """Return the poll that is worth most, and its worth."""
-        best, most = None, (False, -1.0)
+        best, most = None, (False, False, -1.0)
         for (platform, kind, _, urgent), heap in self._due.items():
-            if (job := heap.top()) is None or (not urgent and self._paused.get(platform, now) > now):
+            if (first := heap.first()) is None or (not urgent and self._paused.get(platform, now) > now):
                 continue
-            task = self._tasks[job]
-            teaches = task.learn and not self._durations.known(kind)
-            worth = self._chance(task, now) / (CURIOUS if teaches else SURE)
-            unseen = teaches and len(heap) >= MANY and not self._durations.seen_any(kind)
-            if unseen and now - task.accepted >= self._ask_at.get(kind, ASK_AFTER):
-                worth = max(worth, 1.0)
-            if (urgent, worth) > most:
-                best, most = job, (urgent, worth)
-        return best, URGENT if most[0] else most[1]
+            job = heap.at(first[1])
+            its = (urgent, first[0] < _ANOTHER / 2, self._worth(job, kind, len(heap), now))
+            if its > most:
+                best, most = job, its
+        return best, URGENT if most[0] else most[2]
+
+    def _worth(self, job: J, kind: TaskKind, due: int, now: float) -> float:
+        """Return what polling a task is worth; so many of its kind and stage are due."""
+        task = self._tasks[job]
+        teaches = task.learn and not self._durations.known(kind)
+        worth = self._chance(task, now) / (CURIOUS if teaches else SURE)
+        unseen = teaches and due >= MANY and not self._durations.seen_any(kind)
+        ask = unseen and now - task.accepted >= self._ask_at.get(kind, ASK_AFTER)
+        return max(worth, 1.0) if ask else worth
 
     def due_at(self, now: float) -> float:
         """Return from when on one can be polled, infinity when none can."""
@@ -330,6 +337,8 @@ class Watching(Generic[J]):
         stage, rank = task.stage, task.seen
         if stage is _Stage.POLLED:
             rank = task.accepted + self._durations.of(task.kind).age_at(0.5, since=task.seen - task.accepted)
+        if task.urgent and task.taken >= task.last_from:
+            rank += _ANOTHER
         where = task.platform, task.kind, stage, task.urgent
         if (heap := self._due.get(where)) is None:
             heap = self._due[where] = Heap()
