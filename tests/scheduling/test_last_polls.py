@@ -165,3 +165,13 @@ def test_no_task_with_a_deadline_ends_without_a_last_poll(data):
         if kind is Kind.POLL and at <= ends[job]:
             last[job] = at
     assert all(ends[job] - at <= min(LAST_POLL, ends[job] / 4) + 1e-6 for job, at in last.items())
+
+
+def test_while_polls_fail_each_task_gets_its_last_one_before_any_gets_another():
+    schedule = Schedule()
+    for number in range(11):
+        schedule.watch(number, SONG, now=0, interval=5.0, timeout=20.0, age=50.0 if number % 2 else 0.0)
+    last = dict.fromkeys(range(11), -math.inf)
+    for at, _, job in play(schedule, 20, period=0.3, answer=lambda _job, _now: None):
+        last[job] = at
+    assert min(last.values()) >= 15
