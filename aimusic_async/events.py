@@ -71,10 +71,14 @@ class RequestAnswered:
 
 @attrs.frozen
 class RequestRefused:
-    """The service said 429; nothing is sent for `pause` seconds, then the same request goes first."""
+    """The service said 429; nothing is sent for `pause` seconds, then the same request goes first.
+
+    `platform`: which one refused, when the others go on: its queue is full, say. None: nothing at all is sent.
+    """
 
     job: JobInfo
     pause: float
+    platform: str | None = None
 
 
 @attrs.frozen

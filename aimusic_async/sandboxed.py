@@ -8,10 +8,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from .errors import MusicError
-from .settings import Settings
+from .limiting.bucket import STANDARD_RATE
+from .settings import Settings, check_capacity, check_rate
 
 if TYPE_CHECKING:
-    from .sandbox import Sandbox
+    from .sandbox import Options, Sandbox
 
 
 class _Session(Protocol):
@@ -42,6 +43,8 @@ class SandboxSession(Generic[S]):
         *,
         speed: float,
         seed: int,
+        rate: float | None,
+        capacity: int | None,
         poll_interval: float | None,
         **options: Any,
     ) -> None:
@@ -49,6 +52,8 @@ class SandboxSession(Generic[S]):
         self._box = box
         self._speed = speed
         self._seed = seed
+        self._rate = rate
+        self._capacity = capacity
         self._poll_interval = poll_interval
         self._options = options
         self._session: S | None = None
@@ -56,7 +61,7 @@ class SandboxSession(Generic[S]):
 
     async def __aenter__(self) -> S:
         """Open both."""
-        from .sandbox import Options, Sandbox  # noqa: PLC0415 - only who asks for a sandbox loads it
+        from .sandbox import Sandbox  # noqa: PLC0415 - only who asks for a sandbox loads it
 
         if self._opening or self._session is not None:
             raise MusicError("this sandbox session is open already: call MusicSession.sandbox() for another")
@@ -65,9 +70,14 @@ class SandboxSession(Generic[S]):
             async with AsyncExitStack() as stack:
                 box = self._box
                 if box is None:
-                    box = await stack.enter_async_context(Sandbox(Options(speed=self._speed, seed=self._seed)))
+                    box = await stack.enter_async_context(Sandbox(self._plan()))
                 settings = Settings(
-                    api_key=box.key, base_url=box.url, poll_interval=self._poll_interval, speed=box.options.speed
+                    api_key=box.key,
+                    base_url=box.url,
+                    poll_interval=self._poll_interval,
+                    speed=box.options.speed,
+                    rate=1 / box.options.period if self._rate is None else self._rate,
+                    capacity=box.options.capacity if self._capacity is None else self._capacity,
                 )
                 session = self._make(settings=settings, **self._options)
                 await session.__aenter__()
@@ -76,6 +86,16 @@ class SandboxSession(Generic[S]):
             self._opening = False
         self._session = session
         return session
+
+    def _plan(self) -> Options:
+        from .sandbox import Options  # noqa: PLC0415 - as above
+
+        if self._rate is not None:
+            check_rate(self._rate)
+        if self._capacity is not None:
+            check_capacity(self._capacity)
+        period = 1 / (self._rate or STANDARD_RATE)
+        return Options(speed=self._speed, seed=self._seed, period=period, capacity=self._capacity or 1)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -6,6 +6,7 @@ import asyncio
 import math
 import os
 import re
+from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import cached_property
@@ -33,7 +34,8 @@ from .journal.account import AccountJournal
 from .journal.budget import Budget
 from .journal.protocol import JobJournal
 from .journal.record import OPEN, account_id
-from .limiting.bucket import STANDARD_RATE, RateLimiter, TokenBucket
+from .limiting.bucket import RateLimiter, TokenBucket
+from .limiting.plan import limit, period
 from .logs import show_logs
 from .orders import Orders
 from .settings import Settings, check_positive, is_loopback, scheme_and_host
@@ -69,6 +71,8 @@ class MusicSession:
         api_key: str | None = None,
         base_url: str | None = None,
         *,
+        rate: float | None = None,
+        capacity: int | None = None,
         limiter: RateLimiter | None = None,
         poll_limiter: RateLimiter | None = None,
         journal: str | os.PathLike[str] | JobJournal | None = None,
@@ -82,8 +86,10 @@ class MusicSession:
         """Check the settings; nothing is opened before the session is entered.
 
         `api_key`: else the environment variable AIMUSIC_API_KEY. `base_url`: else AIMUSIC_BASE_URL, else the service.
-        `limiter`: default one request per 3 seconds, the standard plan; with a journal file, one that all processes
-        which name that file share. `poll_limiter`: one for polls alone, on a plan that counts submits only; else
+        `rate`, `capacity`: requests per second of the account's plan, and how many at once after a quiet time; else
+        AIMUSIC_RATE and AIMUSIC_CAPACITY, else the standard plan's: 1/3 and 1. `limiter`: instead of these, one of your
+        own; default one for this session, and with a journal file one that all processes which name that file share.
+        `poll_limiter`: one for polls alone, on a plan that counts submits only; else
         both share `limiter`. `journal`: the path of a file in which every job is written down, so that nothing is
         lost or paid twice when the process dies; or a `JobJournal` of your own, never closed here. `account`: the
         account's name in the journal, the same whatever its API key is; name it where one journal serves several
@@ -103,10 +109,20 @@ class MusicSession:
             http=http,
             settings=settings,
         )
-        given = {"api_key": api_key, "base_url": base_url, "poll_interval": poll_interval}
+        given = {
+            "api_key": api_key,
+            "base_url": base_url,
+            "poll_interval": poll_interval,
+            "rate": rate,
+            "capacity": capacity,
+        }
         if settings is not None and (doubled := [name for name, value in given.items() if value is not None]):
             raise ConfigurationError(f"give settings, or {doubled[0]}, not both")
-        self._settings = settings or Settings.load(api_key=api_key, base_url=base_url, poll_interval=poll_interval)
+        self._settings = settings or Settings.load(
+            api_key=api_key, base_url=base_url, poll_interval=poll_interval, rate=rate, capacity=capacity
+        )
+        if limiter is not None and (named := self._settings.plan_given()):
+            raise ConfigurationError(f"give {named}, or a limiter of your own that has it, not both")
         self._limiter = limiter
         self._poll_limiter = poll_limiter
         self._callback = webhook
@@ -128,6 +144,11 @@ class MusicSession:
     def __repr__(self) -> str:
         return f"<MusicSession {self._settings.base_url} {'open' if self._dispatcher else 'closed'}>"
 
+    @property
+    def period(self) -> float:
+        """Seconds of the service from one request to the next, margin included, when many wait."""
+        return period(self._settings, self._limiter)
+
     # --- opening and closing -----------------------------------------------------------------------------------------
 
     @classmethod
@@ -137,6 +158,8 @@ class MusicSession:
         *,
         speed: float = 60.0,
         seed: int = 0,
+        rate: float | None = None,
+        capacity: int | None = None,
         journal: str | os.PathLike[str] | JobJournal | None = None,
         poll_interval: float | None = None,
         webhook: WebhookConfig | None = None,
@@ -145,14 +168,18 @@ class MusicSession:
         """Open a session on a local stand-in for the service: no key, no network, nothing paid.
 
         `speed=60` makes a minute a second. All seconds that you give or get in such a session are the service's: a
-        `timeout=600` passes in ten. `box`: a running `Sandbox` of your own, instead of a new one with `speed` and
-        `seed`. `journal`, `poll_interval`, `webhook` and `budget` as for any session. Needs the extra `sandbox` for
+        `timeout=600` passes in ten. `rate`, `capacity`: the plan of its account, in requests per second of the service
+        and requests at once; default the standard plan's. `box`: a running `Sandbox` of your own, instead of a new one
+        with `speed`, `seed` and that plan; the session then takes the plan of the box, unless you name another.
+        `journal`, `poll_interval`, `webhook` and `budget` as for any session. Needs the extra `sandbox` for
         the audio (`pip install 'aimusic-async[sandbox]'`).
         """
         from .sandboxed import SandboxSession  # noqa: PLC0415 - only who asks for a sandbox loads it
 
         options = {"journal": journal, "webhook": webhook, "budget": budget}
-        return SandboxSession(cls, box, speed=speed, seed=seed, poll_interval=poll_interval, **options)
+        return SandboxSession(
+            cls, box, speed=speed, seed=seed, rate=rate, capacity=capacity, poll_interval=poll_interval, **options
+        )
 
     async def __aenter__(self) -> Self:
         """Open journal and connection pool, and start the dispatcher; nothing is sent yet.
@@ -185,7 +212,7 @@ class MusicSession:
             transport = await stack.enter_async_context(HttpTransport(self._settings, self._given_http))
             dispatcher = Dispatcher(
                 transport,
-                self._limiter or limiter or TokenBucket(STANDARD_RATE * self._settings.speed),
+                self._limiter or limiter or TokenBucket(**limit(self._settings)),
                 Clock(home.loop, self._settings.speed),
                 self.events,
                 self._settings,
@@ -219,8 +246,9 @@ class MusicSession:
         self._journal = await stack.enter_async_context(SqliteJournal(path))
         if self._limiter is not None:
             return None
-        rate = STANDARD_RATE * self._settings.speed
-        return await stack.enter_async_context(SharedTokenBucket(_limit_beside(path), self._account, rate))
+        return await stack.enter_async_context(
+            SharedTokenBucket(_limit_beside(path), self._account, **limit(self._settings))
+        )
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -336,12 +364,13 @@ class MusicSession:
         if group is not None:
             check_name("group", group)
         dispatcher, known, jobs = self._open, operations(), list[Job[Any]]()
-        records = await self.journal.jobs(group=group, state=OPEN)
+        records = deque(await self.journal.jobs(group=group, state=OPEN))
         limits = await self.journal.budgets()
         own = () if self._budget is None else (self._budget,)
-        for number, record in enumerate(records, 1):
-            if number % _RESUMED_AT_ONCE == 0:
+        while records:
+            if len(records) % _RESUMED_AT_ONCE == 0:
                 await asyncio.sleep(0)
+            record = records.popleft()  # one by one: to let go of thousands at once takes long, too
             if dispatcher.knows(record):
                 continue
             try:

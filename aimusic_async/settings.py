@@ -7,6 +7,7 @@ import inspect
 import ipaddress
 import math
 import os
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -18,6 +19,8 @@ from .hiding import hide_arguments
 API_KEY = "AIMUSIC_API_KEY"
 BASE_URL = "AIMUSIC_BASE_URL"
 SPEED = "AIMUSIC_SPEED"
+RATE = "AIMUSIC_RATE"
+CAPACITY = "AIMUSIC_CAPACITY"
 DEFAULT_BASE_URL = "https://api.aimusicapi.ai"
 
 
@@ -38,6 +41,12 @@ class Settings:
     """A task that still runs this long after its acceptance ends as `JobTimeout`, even without a timeout."""
     speed: float = 1.0
     """How much faster than real time the service runs: 1, but for a sandbox. Every other time is in its seconds."""
+    rate: float | None = None
+    """Requests per second of the account's plan; None: the standard plan's, one in three seconds."""
+    capacity: int | None = None
+    """Requests that the plan takes at once after a quiet time; None: one."""
+    from_environment: frozenset[str] = attrs.field(default=frozenset(), repr=False, eq=False)
+    """Which of these the environment named: what is given beside them goes first."""
 
     def __attrs_post_init__(self) -> None:
         _check_key(self.api_key)
@@ -47,8 +56,18 @@ class Settings:
         check_positive("connect_timeout", self.connect_timeout)
         check_positive("stuck_after", self.stuck_after)
         check_positive("speed", self.speed)
+        if self.rate is not None:
+            check_rate(self.rate)
+        if self.capacity is not None:
+            check_capacity(self.capacity)
         if self.speed != 1 and not is_loopback(scheme_and_host(self.base_url)[1]):
             raise ConfigurationError(f"speed is for a sandbox on this machine; {self.base_url} runs at speed 1")
+
+    def plan_given(self) -> str | None:
+        """Return which number of the plan was given, but by the environment; None if none was."""
+        given = (("rate", RATE, self.rate), ("capacity", CAPACITY, self.capacity))
+        named = (name for name, variable, value in given if value is not None and variable not in self.from_environment)
+        return next(named, None)
 
     @classmethod
     @hide_arguments
@@ -61,11 +80,14 @@ class Settings:
         connect_timeout: float = 10.0,
         stuck_after: float = 3600.0,
         speed: float | None = None,
+        rate: float | None = None,
+        capacity: int | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> Settings:
-        """Take what is given, else AIMUSIC_API_KEY, AIMUSIC_BASE_URL and AIMUSIC_SPEED, else the defaults.
+        """Take what is given, else what the environment says, else the defaults.
 
-        Raises `ConfigurationError` without a key, or with a host that the key should not be sent to.
+        The variables are AIMUSIC_API_KEY, AIMUSIC_BASE_URL, AIMUSIC_SPEED, AIMUSIC_RATE and AIMUSIC_CAPACITY. Raises
+        `ConfigurationError` without a key, with a host that the key should not be sent to, or for a senseless number.
         """
         env = os.environ if environ is None else environ
         key = api_key if api_key is not None else env.get(API_KEY)
@@ -77,6 +99,7 @@ class Settings:
         url = base_url or env.get(BASE_URL) or DEFAULT_BASE_URL
         if isinstance(url, str):
             url = url.rstrip("/").removesuffix("/api/v1")
+        found = {name for name, given in ((RATE, rate), (CAPACITY, capacity)) if given is None and env.get(name)}
         return cls(
             api_key=key,
             base_url=url,
@@ -84,6 +107,9 @@ class Settings:
             connect_timeout=connect_timeout,
             stuck_after=stuck_after,
             speed=_speed(env.get(SPEED)) if speed is None else speed,
+            rate=to_rate(env[RATE], RATE) if RATE in found else rate,
+            capacity=to_capacity(env[CAPACITY], CAPACITY) if CAPACITY in found else capacity,
+            from_environment=frozenset(found),
         )
 
 
@@ -115,6 +141,40 @@ def check_function(name: str, value: object) -> None:
             f"{name} must be a plain function, not an async one, which nobody would await; let it start a task: "
             "asyncio.create_task(…)"
         )
+
+
+def check_rate(rate: float) -> None:
+    """Raise `ConfigurationError` unless it is a number of requests per second."""
+    check_positive("rate", rate)
+    if not math.isfinite(1 / rate):
+        raise ConfigurationError(f"rate is in requests per second, such as 1/3; got {rate!r}")
+
+
+def check_capacity(capacity: int) -> None:
+    """Raise `ConfigurationError` unless it is a number of requests."""
+    check_positive("capacity", capacity)
+    if capacity < 1 or capacity != int(capacity):
+        raise ConfigurationError(f"capacity must be a whole number of requests, 1 or more; got {capacity!r}")
+
+
+def to_rate(text: str, name: str = "rate") -> float:
+    """Read requests per second: `0.5`, or `1/3` for one in three seconds. Raises `ConfigurationError`."""
+    count, slash, seconds = text.partition("/")
+    try:
+        rate = float(count) / float(seconds if slash else 1)
+    except (ValueError, ZeroDivisionError):
+        rate = 0.0
+    if not (0 < rate < math.inf and math.isfinite(1 / rate)):
+        raise ConfigurationError(f"{name} must be requests per second above 0, such as 0.5 or 1/3; got {text!r}")
+    return rate
+
+
+def to_capacity(text: str, name: str = "capacity") -> int:
+    """Read how many requests may be sent at once. Raises `ConfigurationError`."""
+    capacity = int(text) if re.fullmatch(r"\s*[0-9]{1,9}\s*", text) else 0
+    if capacity < 1:
+        raise ConfigurationError(f"{name} must be a whole number of requests, 1 or more; got {text!r}")
+    return capacity
 
 
 def _speed(text: str | None) -> float:

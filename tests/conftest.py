@@ -34,9 +34,8 @@ if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).paramet
 @pytest.fixture(autouse=True)
 def no_key_from_outside(monkeypatch):
     """A developer's own key must not decide a test."""
-    monkeypatch.delenv("AIMUSIC_API_KEY", raising=False)
-    monkeypatch.delenv("AIMUSIC_BASE_URL", raising=False)
-    monkeypatch.delenv("AIMUSIC_SPEED", raising=False)
+    for name in ("API_KEY", "BASE_URL", "SPEED", "RATE", "CAPACITY"):
+        monkeypatch.delenv(f"AIMUSIC_{name}", raising=False)
 
 
 class FakeService:

@@ -11,7 +11,10 @@ from types import SimpleNamespace
 import pytest
 
 from aimusic_async import MusicError, MusicSession, Settings, TokenBucket, WebhookConfig, errors, sonic
+from aimusic_async.batch.ended import SourceFailed
 from aimusic_async.files.download import DownloadFailed
+from aimusic_async.manifest.faults import Fault, ManifestError, Place
+from aimusic_async.manifest.references import NothingThere
 
 KEY = "sk-verysecret"
 
@@ -57,6 +60,9 @@ def every_error():
         errors.InvalidSignature("no"),
         errors.StaleTimestamp("old"),
         errors.InvalidPayload("odd"),
+        ManifestError([Fault(Place(file="songs.jsonl", line=3), "prompt", "is too long")]),
+        NothingThere("there is no second clip"),
+        SourceFailed("stems", "song", "its song failed"),
         DownloadFailed("gone", clip_id="c-1", host="cdn", expired=True),
     ]
 
@@ -71,7 +77,7 @@ def test_the_list_of_errors_here_is_whole():
 
     public = {cls for cls in classes(MusicError) if cls.__module__.startswith("aimusic_async")}
     public = {cls for cls in public if not cls.__name__.startswith("_")}
-    assert {cls.__name__ for cls in public} <= {named(error) for error in every_error()} | {"FileTrouble"}
+    assert {cls.__name__ for cls in public} <= {named(error) for error in every_error()} | {"FileTrouble", "Stale"}
 
 
 @pytest.mark.parametrize("error", every_error(), ids=named)

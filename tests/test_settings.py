@@ -73,3 +73,43 @@ def test_the_key_is_not_in_the_repr():
 def test_a_senseless_poll_interval_is_refused(seconds):
     with pytest.raises(ConfigurationError, match="poll_interval"):
         load(api_key="k", poll_interval=seconds)
+
+
+@pytest.mark.parametrize(("text", "rate"), [("0.5", 0.5), ("1/3", 1 / 3), (" 10 / 1 ", 10.0), ("2e1", 20.0)])
+def test_a_rate_in_the_environment_is_a_number_or_a_fraction(text, rate):
+    assert load({"AIMUSIC_RATE": text}, api_key="k").rate == rate
+
+
+def test_the_plan_is_unknown_unless_it_is_named_and_what_is_given_goes_before_the_environment():
+    environ = {"AIMUSIC_RATE": "5", "AIMUSIC_CAPACITY": "7"}
+    assert (load(api_key="k").rate, load(api_key="k").capacity) == (None, None)
+    assert (load(environ, api_key="k").rate, load(environ, api_key="k").capacity) == (5.0, 7)
+    given = load(environ, api_key="k", rate=2.0, capacity=3)
+    assert (given.rate, given.capacity, given.plan_given()) == (2.0, 3, "rate")
+    assert load(environ, api_key="k").plan_given() is None
+    assert load(environ, api_key="k", capacity=3).plan_given() == "capacity"
+    assert load({"AIMUSIC_RATE": ""}, api_key="k").rate is None
+
+
+@pytest.mark.parametrize("text", ["fast", "0", "-1", "1/0", "1/", "/3", "nan", "inf", "1/3/3", "1e-320"])
+def test_a_senseless_rate_in_the_environment_is_refused_with_what_to_write(text):
+    with pytest.raises(ConfigurationError, match=r"^AIMUSIC_RATE must be requests per second .* such as 0.5 or 1/3"):
+        load({"AIMUSIC_RATE": text}, api_key="k")
+
+
+@pytest.mark.parametrize("text", ["many", "0", "-1", "1.5", "\u0663", "9" * 5000])
+def test_a_senseless_capacity_in_the_environment_is_refused_with_what_to_write(text):
+    with pytest.raises(ConfigurationError, match=r"^AIMUSIC_CAPACITY must be a whole number of requests, 1 or more"):
+        load({"AIMUSIC_CAPACITY": text}, api_key="k")
+
+
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf"), "15", True, 1e-320])
+def test_a_senseless_rate_is_refused(rate):
+    with pytest.raises(ConfigurationError, match=r"^rate "):
+        load(api_key="k", rate=rate)
+
+
+@pytest.mark.parametrize("capacity", [0, -1, 0.5, 1.5, "3", True, float("nan")])
+def test_a_senseless_capacity_is_refused(capacity):
+    with pytest.raises(ConfigurationError, match=r"^capacity "):
+        load(api_key="k", capacity=capacity)

@@ -22,7 +22,6 @@ from ..files.download import Format, Wishes
 from ..files.names import Template
 from ..jobs.group import JobGroup, to_resend
 from ..jobs.job import Job
-from ..limiting.bucket import STANDARD_RATE, TokenBucket
 from ..manifest import Manifest, Row
 from ..manifest.loading import in_order
 from ..page import History
@@ -89,7 +88,7 @@ class Batch:
             resend_unknown: As for `JobGroup.submit`.
             resend_failed: As for `JobGroup.submit`.
             page: Write an `index.html` to listen to, if the extra `page` is installed.
-            period: Seconds from one request to the next, to predict how long it takes; default: the standard plan's.
+            period: Seconds from one request to the next, to predict how long it takes; default: the session's.
             speed: The service's speed, if it is a sandbox.
 
         Raises:
@@ -107,7 +106,7 @@ class Batch:
         self._budget = budget
         self._resend = {"resend_unknown": resend_unknown, "resend_failed": resend_failed}
         self._resent = to_resend(unknown=resend_unknown, failed=resend_failed)
-        self._period = TokenBucket(STANDARD_RATE).period if period is None else period
+        self._period = music.period if period is None else period
         self._speed = speed
         by_key = {row.key: row for row in manifest}
         self._ordered = [by_key[key] for key in in_order(by_key)]

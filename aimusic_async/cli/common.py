@@ -50,6 +50,15 @@ class Output:
     ] = False
 
 
+def _rate(text: str) -> float:
+    from ..settings import to_rate  # noqa: PLC0415 - help is shown without it
+
+    try:
+        return to_rate(text)
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 @attrs.frozen(kw_only=True)
 class Account(Output):
     """Which account at which service, and which journal."""
@@ -73,6 +82,24 @@ class Account(Output):
     base_url: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Address of the service; else AIMUSIC_BASE_URL.", rich_help_panel=_ACCOUNT),
+    ] = None
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            parser=_rate,
+            metavar="RATE",
+            help="Requests per second of the account's plan, such as 0.5 or 1/3; else AIMUSIC_RATE, else 1/3.",
+            rich_help_panel=_ACCOUNT,
+        ),
+    ] = None
+    capacity: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="COUNT",
+            help="Requests that the plan takes at once after a quiet time; else AIMUSIC_CAPACITY, else 1.",
+            rich_help_panel=_ACCOUNT,
+        ),
     ] = None
     journal: Annotated[
         Path | None,
@@ -230,14 +257,19 @@ async def opened(options: Account, screen: Screen) -> AsyncIterator[MusicSession
         raise ConfigurationError("give --journal or --no-journal, not both")
     if options.sandbox:
         need_sandbox()
-        screen.speed = Settings.load(api_key="none", base_url="http://localhost").speed
+        plan = Settings.load(api_key="none", base_url="http://localhost", rate=options.rate, capacity=options.capacity)
+        screen.speed = plan.speed
         if SPEED not in os.environ:
             screen.speed = SANDBOX_SPEED
         journal = MemoryJournal() if keeps else None
-        async with MusicSession.sandbox(speed=screen.speed, journal=journal, budget=budget) as music:
+        async with MusicSession.sandbox(
+            speed=screen.speed, rate=plan.rate, capacity=plan.capacity, journal=journal, budget=budget
+        ) as music:
             yield music
         return
-    settings = Settings.load(api_key=_key(options, screen), base_url=options.base_url)
+    settings = Settings.load(
+        api_key=_key(options, screen), base_url=options.base_url, rate=options.rate, capacity=options.capacity
+    )
     screen.has_journal, screen.speed = keeps, settings.speed
     file = _journal_path(options) if keeps else None
     async with MusicSession(settings=settings, journal=file, account=options.account, budget=budget) as music:

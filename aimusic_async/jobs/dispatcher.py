@@ -13,12 +13,7 @@ import attrs
 from ..callbacks import WebhookConfig
 from ..clock import Clock
 from ..contexts import Contexts, copy_of
-from ..errors import (
-    JobCancelled,
-    JobTimeout,
-    JournalError,
-    MusicError,
-)
+from ..errors import JobCancelled, JobTimeout, JournalError, MusicError
 from ..events import Event, Events, JobState, logger
 from ..home import Home
 from ..journal.protocol import Outcome
@@ -35,11 +30,12 @@ from .happenings import Do, Effect, OtherEffect
 from .holds import Holds
 from .inbox import Inbox, log_other, steps_of
 from .job import Job
+from .lanes import Lane
 from .lifecycle import advance
 from .link import JournalLink
 from .reports import Reports, broken
 from .roster import Roster
-from .spending import Lane, Spending
+from .spending import Spending
 from .unread import Ended, Unread
 from .work import Moment, Rules, Work
 
@@ -83,8 +79,7 @@ class Dispatcher:
             speed=settings.speed,
         )
         self._schedule: Schedule[Work] = Schedule(link.durations if link is not None else None)
-        # All that changes here: the jobs that have not ended, and whether more may come.
-        self._works: dict[Any, Work] = {}
+        self._works: dict[Any, Work] = {}  # what has not ended
         self._roster = Roster()
         self._closing = False
         self._quiet = asyncio.Event()
@@ -264,7 +259,6 @@ class Dispatcher:
         self._reports.emit(said)
 
     def _broken(self, work: Work, error: Exception) -> list[Effect]:
-        """End a job that met a mistake of ours; it must not take the others along."""
         logger.error("%s broke", work.key, exc_info=error)
         try:
             return advance(work, on.Broke(broken(work, error)), self._clock.now())
@@ -315,7 +309,7 @@ class Dispatcher:
             Do.KNOWN: lambda work, _, _said: self._know(work),
             Do.START_TIMER: lambda work, _, _said: self._start_timer(work),
             Do.AWAIT: lambda work, _, _said: self._clock.call_later(
-                _WEBHOOK_WITHIN, partial(self._stop_waiting, work, work.awaiting)
+                _WEBHOOK_WITHIN, partial(self._run_out, work, work.awaiting)
             ),
             Do.WITHDRAW: lambda work, _, _said: schedule.drop(work),
             Do.REENTER: lambda work, _, _said: self._enter(work),
@@ -330,12 +324,8 @@ class Dispatcher:
         if work.timeout is not None and work.timer is None:
             work.timer = self._clock.call_later(work.timeout, partial(self._run_out, work))
 
-    def _stop_waiting(self, work: Work, lost: MusicError | None) -> None:
-        if work.awaiting is lost:
-            self._run_out(work)
-
-    def _run_out(self, work: Work) -> None:
-        if not work.done:
+    def _run_out(self, work: Work, awaiting: MusicError | None = None) -> None:
+        if not work.done and (awaiting is None or work.awaiting is awaiting):
             self.happen_for(work, on.GivenUp(JobTimeout(work.job)))
 
     def _end(self, work: Work, _now: float, said: list[Event]) -> None:
@@ -378,7 +368,6 @@ class Dispatcher:
         self._roster.placed(work)
 
     def _listening(self) -> bool:
-        """Ask the journal about the jobs that others work on; return whether others may know of the ones here, too."""
         for work in self._roster.followers():
             copy_of(work.context).run(self._enter, work)
         return bool(self._roster) or self._inbox is not None

@@ -88,7 +88,7 @@ def as_recorded(work: Work, record: JobRecord, now: float) -> list[Effect]:
     work.where = Where.HERE if mine else Where.ELSEWHERE
     effects += _take_id(work, record)
     if mine and record.state is JobState.SUBMITTED:
-        work.watched_since = now
+        work.watched_since, work.known = now, work.known or record.accepted is not None
         age = None if record.accepted is None else max((record.updated - record.accepted) * work.rules.speed, 0.0)
         effects += [Do.START_TIMER, Watch(age, exact=False)]
     return effects

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Protocol
 
+import attrs
+
 from ..clock import Clock
 from ..errors import AuthenticationError, InsufficientCredits, MusicError, RateLimited, SubscriptionRequired
-from ..events import CreditsShort, Events, RefusedRepeatedly, RequestRefused, logger
+from ..events import CreditsShort, Events, JobState, RefusedRepeatedly, RequestRefused, logger
 from ..limiting.bucket import RateLimiter
-from ..scheduling.retry import pause
+from ..scheduling.retry import concerns_platform, pause
 from ..scheduling.schedule import Schedule
 from ..slices import in_slices
 from .happenings import Excluded
@@ -23,6 +26,21 @@ _LONG_PAUSE = 10.0
 """Seconds without a request that are logged: who waits for an answer wonders why."""
 _REPEATEDLY = 3
 """Refusals for speed after which it is logged that the limit does not fit."""
+_REFUSED = "refused"
+"""Why no submit is due: the account is refused, and all that wait are ending."""
+
+
+_CALM = 60.0
+"""Seconds without a refusal after which a platform is believed to be well again."""
+
+
+@attrs.define
+class _BackOff:
+    """How long one platform is left alone."""
+
+    refusals: int = 0
+    """In a row."""
+    until: float = -math.inf
 
 
 class Host(Protocol):
@@ -37,7 +55,7 @@ class Host(Protocol):
 
 
 class Holds:
-    """Pauses the limiters, holds submits while the account has too few credits, ends what the account is refused."""
+    """Pauses the limiters or one platform, holds submits while credits are short, ends what the account is refused."""
 
     def __init__(
         self, host: Host, schedule: Schedule[Work], limiters: Sequence[RateLimiter], clock: Clock, events: Events
@@ -50,6 +68,7 @@ class Holds:
         self._refusals = 0  # in a row
         self._incidents = 0  # since the session was opened
         self._paused_until = 0.0
+        self._platforms: dict[str, _BackOff] = {}
         self._trouble = False
         self._refusal: InsufficientCredits | None = None
         self._missing = 0  # credits that the refused job needs
@@ -63,20 +82,23 @@ class Holds:
     def report(self, work: Work, error: MusicError) -> None:
         """Note a failure that concerns others, too."""
         match error:
+            case RateLimited() if concerns_platform(error):
+                self._back_off(work, error)
             case RateLimited():
                 self._pause(work, error)
             case InsufficientCredits():
                 self._hold(work, error)
             case AuthenticationError() | SubscriptionRequired():
-                self._exclude(self._host.works, error)
+                if _REFUSED not in self._schedule.holds:  # else all that wait are ending already
+                    self._exclude(self._host.works, error)
             case _ if not self._trouble:
                 self._trouble = True  # logged once, until something goes well again
                 logger.warning("%s: %s; it is tried again", work.key, error)
 
     def _exclude(self, works: Collection[Work], error: MusicError) -> None:
-        self._schedule.holds.add("refused")  # until all that wait now have ended
+        self._schedule.holds.add(_REFUSED)  # until all that wait now have ended
         in_slices(
-            tuple(works), lambda work: self._host.happen_for(work, Excluded(error)), partial(self._lift, "refused")
+            tuple(works), lambda work: self._host.happen_for(work, Excluded(error)), partial(self._lift, _REFUSED)
         )
 
     def _lift(self, hold: str) -> None:
@@ -105,6 +127,19 @@ class Holds:
                 self._incidents,
             )
             self._events.emit(RefusedRepeatedly(self._incidents))
+
+    def _back_off(self, work: Work, error: RateLimited) -> None:
+        """Leave one platform alone, and its tasks too when it refuses even a poll; the others go on."""
+        platform, now = work.operation.endpoint.platform, self._clock.now()
+        known = self._platforms.setdefault(platform, _BackOff())
+        if now >= known.until:  # several refused at once are one incident
+            known.refusals = known.refusals + 1 if now < known.until + _CALM else 1
+            if known.refusals == 1:
+                logger.warning("%s refuses for now (%s); the other platforms go on", platform, error.message)
+        seconds = pause(error.retry_after, known.refusals)
+        known.until = max(known.until, now + seconds)
+        self._schedule.pause(platform, until=known.until, polls=work.state is JobState.SUBMITTED)
+        self._events.emit(RequestRefused(work.job, seconds, platform))
 
     # --- too few credits ---------------------------------------------------------------------------------------------
 

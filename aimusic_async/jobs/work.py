@@ -152,6 +152,12 @@ class Work(_Dict):
     """Failures in a row."""
     trouble: MusicError | None = None
     """What went wrong last, and is tried again."""
+    known: bool = False
+    """Whether somebody saw that the service has its task."""
+    missing: int = 0
+    """Polls in a row, but those that failed otherwise, after which the service did not know its task."""
+    missing_since: float | None = None
+    """When the first of them was."""
     asked_since: float | None = None
     """When the first answer came to what has to be asked again until it is ready."""
     watched_since: float = 0.0

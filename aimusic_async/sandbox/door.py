@@ -3,7 +3,8 @@
 import json
 import logging
 import math
-from asyncio import sleep
+import time
+from asyncio import get_running_loop, sleep
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NoReturn
 
@@ -15,7 +16,7 @@ from aimusic_async.sandbox.answering import respond
 from aimusic_async.sandbox.books import Request
 from aimusic_async.sandbox.desk import Operation, Platform, World
 from aimusic_async.sandbox.faults import Fate
-from aimusic_async.sandbox.limit import SLACK, Limit
+from aimusic_async.sandbox.limit import SLACK, Limit, slack
 from aimusic_async.sandbox.texts import Answer
 
 Serve = Callable[[web.Request, Request, str], Awaitable[Answer]]
@@ -37,7 +38,10 @@ class Door:
     limit: Limit = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.limit = Limit(self.world.options.period / self.world.options.speed)
+        options = self.world.options
+        period = options.period / options.speed
+        real = abs(get_running_loop().time() - time.monotonic()) < 1
+        self.limit = Limit(period, options.capacity, slack(period, options.speed, real=real))
 
     def operations(self, platform: Platform, path: str) -> Handler:
         """The handler of an address that takes POSTs."""

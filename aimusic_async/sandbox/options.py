@@ -94,7 +94,9 @@ class Options:
 
     # Rate limit
     period: float = field(default=3.0, validator=_positive)
-    """Least seconds between two admitted requests of one key."""
+    """Least seconds between two admitted requests of one key, or on average when several may come at once."""
+    capacity: int = field(default=1, validator=_at_least_one)
+    """Requests of one key that may come at once after a quiet time."""
     count: Literal["all", "posts"] = field(default="all", validator=_one_of("all", "posts"))
     """Which requests are limited: all, or those that are sent by POST."""
     retry_after: bool = field(default=False, validator=_flag)

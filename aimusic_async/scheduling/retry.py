@@ -16,6 +16,7 @@ _TRIES = 8
 """Tries of a request that keeps failing; with the delays below they take two minutes."""
 
 _PASSING = frozenset({408, 425})
+_TOO_MANY_REQUESTS = 429
 _LONGEST_DELAY = 60.0
 _FIRST_PAUSE = 3.0
 _LONGEST_PAUSE = 60.0
@@ -63,13 +64,21 @@ def after_failure(error: MusicError, repeat: Repeat, tries: int) -> Again | Give
             return Again(delay(tries))
         case TransportError() | ServerError():
             most = _TRIES
-        case NotFound() if repeat is not Repeat.NEVER:
-            most = 3  # a task may need a moment to be known everywhere
         case ApiError() if repeat is Repeat.POLL and (error.status in _PASSING or not isinstance(error.body, dict)):
             return Again(delay(tries))  # said by a gateway, not by the service
+        case NotFound() if repeat is not Repeat.NEVER:
+            most = 3  # a task may need a moment to be known everywhere
         case _:
             most = 1
     return Again(delay(tries)) if tries < most else GiveUp()
+
+
+def concerns_platform(error: RateLimited) -> bool:
+    """Return whether a refusal concerns one platform alone, and not the account's speed.
+
+    Nuro says with a 403 that its queue is full, or its own limit reached; the account's limit is a 429.
+    """
+    return error.status != _TOO_MANY_REQUESTS or "queue is full" in error.message.lower()
 
 
 def delay(tries: int) -> float:

@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 import ssl
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from functools import cache
 from types import MappingProxyType, TracebackType
@@ -49,6 +49,7 @@ class _Body(aiohttp.BytesPayload):
 
     `touched`: somebody wrote or read it, so it may have been sent. `on_sent` is called just before that. When `on_sent`
     raises, `objection` is its exception, and nobody gets the body. `refusal`: why it was not written the last time.
+    If `on_sent` has a method `ready`, what that returns is awaited before, unless it is None, or who reads cannot wait.
     """
 
     touched = False
@@ -81,6 +82,7 @@ class _Body(aiohttp.BytesPayload):
 
     async def as_bytes(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
         """Return it as bytes."""
+        await self._until_ready()
         self._hand_over()
         return await super().as_bytes(encoding, errors)
 
@@ -92,11 +94,23 @@ class _Body(aiohttp.BytesPayload):
         """Write it, once. The headers wait for this: when it raises, they do not leave either."""
         if self._written:
             raise self._refused("the aiohttp session tried to send the request again, which is refused")
+        await self._until_ready()
         if isinstance(writer, StreamWriter) and (writer.transport is None or writer.transport.is_closing()):
             raise self._refused("the server closed the connection")  # before anything left this way
         self._written, self.refusal = True, None
         self._hand_over()
         await super().write_with_length(writer, content_length)
+
+    async def _until_ready(self) -> None:
+        if self.touched or self._withdrawn:
+            return
+        try:
+            ready: Callable[[], Awaitable[None] | None] | None = getattr(self._on_sent, "ready", None)
+            if ready is not None and (waiting := ready()) is not None:
+                await waiting
+        except Exception as error:  # noqa: BLE001 - as what `on_sent` raises
+            self._withdrawn, self.objection = True, error
+            raise self._refused("the request was withdrawn") from None
 
     def _hand_over(self) -> None:
         if self.touched:
@@ -167,7 +181,8 @@ class HttpTransport:
     ) -> Coroutine[Any, Any, Reply]:
         """Send a request once, with `more` fields than its own; await the answer.
 
-        `on_sent` is called just before the request leaves, and never again. If it raises, nothing leaves.
+        `on_sent` is called just before the request leaves, and never again. If it raises, nothing leaves. It may have a
+        method `ready`, called a little earlier: what that returns is awaited, on the connection, unless it is None.
 
         Raises `NotSent` when the request surely did not leave, and `TransportError` when it may have left and its
         answer was lost. Cancelling breaks off; the request may have been taken if `on_sent` was called.

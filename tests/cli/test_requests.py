@@ -205,8 +205,8 @@ def test_a_folder_that_cannot_be_written_is_reported_before_anything_is_paid(ser
 def test_output_options_are_the_same_for_every_command():
     assert [one.name for one in option_parameters(Output)] == ["as_json", "quiet", "debug"]
     assert {one.name for one in option_parameters(Sending)} == {
-        "as_json", "quiet", "debug", "sandbox", "key_file", "base_url", "journal", "account", "no_journal", "budget",
-        "timeout", "out", "key", "dry_run", "resend_failed", "resend_unknown",
+        "as_json", "quiet", "debug", "sandbox", "key_file", "base_url", "rate", "capacity", "journal", "account",
+        "no_journal", "budget", "timeout", "out", "key", "dry_run", "resend_failed", "resend_unknown",
     }  # fmt: skip
 
 
