@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` says the same to Py
     from .api.results import AlignedWord as AlignedWord
     from .api.results import Bpm as Bpm
     from .api.results import Clip as Clip
+    from .api.results import ClipFile as ClipFile
+    from .api.results import ClipFiles as ClipFiles
     from .api.results import Clips as Clips
     from .api.results import Credits as Credits
     from .api.results import Lyrics as Lyrics
@@ -107,8 +109,8 @@ else:
         "api.plain": "from_plain to_plain",
         "api.request": "Answer Endpoint Request",
         "api.results": """
-            AlignedWord Bpm Clip Clips Credits Lyrics LyricsText LyricsTimeline Midi MidiInstrument MidiNote Persona
-            Song Stems TagSuggestion UploadedClip Voice Vox Wav
+            AlignedWord Bpm Clip ClipFile ClipFiles Clips Credits Lyrics LyricsText LyricsTimeline Midi MidiInstrument
+            MidiNote Persona Song Stems TagSuggestion UploadedClip Voice Vox Wav
         """,
         "api.wire": "SongEvent",
         "callbacks": "WebhookConfig",

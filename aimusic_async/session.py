@@ -381,7 +381,8 @@ class MusicSession:
     ) -> list[Path]:
         """Save the files of songs, stems or clips into a folder, which is made when missing; return their paths.
 
-        `what` may also be a `Wav`, a `Midi`, a `LyricsTimeline` (saved as .lrc), a job, or several of all these.
+        `what` may also be a `Wav`, `ClipFiles`, a `Midi`, a `LyricsTimeline` (saved as .lrc), a job, or several of all
+        these.
 
         `formats`: of each clip, any of "audio", "cover", "video" and "lyrics"; what the service did not make is left
         out, but for audio. `name`: how files are called, without suffix; fields are {title} {clip_id} {index} (from

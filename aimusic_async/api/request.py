@@ -37,8 +37,8 @@ class Endpoint:
     answer: Answer = Answer.TASK
     may_be_task: bool = False
     """Whether an argument can turn a direct answer into a task."""
-    fixed: Mapping[str, str] = attrs.field(factory=dict)
-    """Fields that every such request carries (`task_type`)."""
+    fixed: Mapping[str, object] = attrs.field(factory=dict)
+    """Fields that every such request carries (`task_type`), unless a field of the class says otherwise."""
     clips: int = 1
     """How many clips a finished task has at least; a list that is shorter still grows."""
     reply_within: float = 60.0

@@ -24,7 +24,7 @@ def rows() -> list[tuple[str, ...]]:
 
 def _row(name: str, cls: type[Request[object]]) -> tuple[str, ...]:
     endpoint = cls.endpoint
-    task_type = "".join(f" ({value})" for value in endpoint.fixed.values())
+    task_type = "".join(f" ({endpoint.fixed[name]})" for name in ("task_type", "type") if name in endpoint.fixed)
     return (
         f"{name.partition('.')[0]}.{cls.__name__}",
         f"{endpoint.method} {endpoint.path}{task_type}",

@@ -13,7 +13,7 @@ import attrs
 import typer
 from rich.markup import escape
 
-from ..api.limits import Above, Between, FieldSpec, HookUrl, Items, Limit, MaxLength, WebUrl
+from ..api.limits import Above, Between, FieldSpec, HookUrl, Items, Limit, MaxLength, OneOf, WebUrl
 from ..api.operations import operations
 from ..api.plain import OPERATION, from_plain
 from ..api.request import Answer, Request
@@ -147,6 +147,8 @@ def _sample(platform: str, spec: FieldSpec) -> object:
     word = spec.name.upper()
     if spec.kind is list:
         least = next((limit.least for limit in spec.limits if isinstance(limit, Items)), 1)
+        if choices := next((limit.values for limit in spec.entry_limits if isinstance(limit, OneOf)), ()):
+            return list(choices[:least])
         return [f"{word.removesuffix('S')}_{number}" for number in range(1, least + 1)]
     return True if spec.kind is bool else word
 
@@ -183,6 +185,8 @@ def _in_words(limit: Limit) -> str:
             return f"above {bound:g}"
         case Items(least=least, most=most):
             return f"exactly {least} of them" if least == most else f"{least} to {most} of them"
+        case OneOf(values=values):
+            return ", ".join(values)
         case WebUrl() | HookUrl():
             return "https address"
         case _:
