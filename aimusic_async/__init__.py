@@ -72,6 +72,7 @@ if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` says the same to Py
     from .errors import TransportError as TransportError
     from .errors import ValidationError as ValidationError
     from .errors import WebhookError as WebhookError
+    from .events import BalanceDiffers as BalanceDiffers
     from .events import CreditsShort as CreditsShort
     from .events import Event as Event
     from .events import Events as Events
@@ -122,8 +123,8 @@ else:
             SubmissionUnknown SubscriptionRequired TransportError ValidationError WebhookError
         """,
         "events": """
-            CreditsShort Event Events JobChanged JobState JobStreaming Purpose RefusedRepeatedly RequestAnswered
-            RequestRefused RequestSent Stats Verdict WebhookReceived
+            BalanceDiffers CreditsShort Event Events JobChanged JobState JobStreaming Purpose RefusedRepeatedly
+            RequestAnswered RequestRefused RequestSent Stats Verdict WebhookReceived
         """,
         "journal.account": "AccountJournal",
         "jobs.group": "JobGroup",

@@ -8,7 +8,7 @@ import math
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import aiohttp
 import anyio
 
+from .api.pricing import check_prices, cost_of
 from .api.request import Answer, Request
 from .api.results import Credits
 from .callbacks import WebhookConfig
@@ -93,6 +94,7 @@ class MusicSession:
         if settings is not None and (doubled := [name for name, value in given.items() if value is not None]):
             raise ConfigurationError(f"give settings, or {doubled[0]}, not both")
         self._settings = settings or Settings.load(api_key=api_key, base_url=base_url, poll_interval=poll_interval)
+        check_prices(self._settings.prices)
         self._limiter = limiter
         self._poll_limiter = poll_limiter
         self._callback = webhook
@@ -130,12 +132,14 @@ class MusicSession:
         poll_interval: float | None = None,
         webhook: WebhookConfig | None = None,
         budget: int | None = None,
+        prices: Mapping[str, int] | None = None,
     ) -> AsyncIterator[Self]:
         """Open a session on a local stand-in for the service: no key, no network, nothing paid.
 
         `speed=60` makes a minute a second. All seconds that you give or get in such a session are the service's: a
         `timeout=600` passes in ten. `box`: a running `Sandbox` of your own, instead of a new one with `speed` and
-        `seed`. `journal`, `poll_interval`, `webhook` and `budget` as for any session. Needs the extra `sandbox` for
+        `seed`. `journal`, `poll_interval`, `webhook` and `budget` as for any session, `prices` as
+        in `Settings`. Needs the extra `sandbox` for
         the audio (`pip install 'aimusic-async[sandbox]'`).
         """
         from .sandbox import Options, Sandbox  # noqa: PLC0415 - only who asks for a sandbox loads it
@@ -143,7 +147,13 @@ class MusicSession:
         async with AsyncExitStack() as stack:
             if box is None:
                 box = await stack.enter_async_context(Sandbox(Options(speed=speed, seed=seed)))
-            settings = Settings(api_key=box.key, base_url=box.url, poll_interval=poll_interval, speed=box.options.speed)
+            settings = Settings(
+                api_key=box.key,
+                base_url=box.url,
+                poll_interval=poll_interval,
+                prices=prices or {},
+                speed=box.options.speed,
+            )
             async with cls(settings=settings, journal=journal, webhook=webhook, budget=budget) as session:
                 yield session
 
@@ -360,8 +370,20 @@ class MusicSession:
             raise InvalidRequest("name", "must be text that a file can hold, without half characters", name)
         return JobGroup(self, name=name, timeout=timeout, on_failure=on_failure, budget=budget, history=history)
 
+    @property
+    def prices(self) -> Mapping[str, int]:
+        """Prices that differ from those of the request classes: see `Settings.prices`."""
+        return self._settings.prices
+
+    def cost_of(self, request: Request[Any]) -> int:
+        """Return the credits that a request costs, as priced here."""
+        return cost_of(request, self._settings.prices)
+
     async def credits(self) -> Credits:
-        """Return what the account has left. Free, but takes a token."""
+        """Return what the account has left. Free, but takes a token.
+
+        A balance that fell by more than the requests since the last time explain is logged, with `BalanceDiffers`.
+        """
         from .api.account import GetCredits  # noqa: PLC0415 - loads the operations, which not every program needs
 
         return await self.run(GetCredits())

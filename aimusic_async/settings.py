@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 import attrs
@@ -15,6 +15,7 @@ from .errors import ConfigurationError
 API_KEY = "AIMUSIC_API_KEY"
 BASE_URL = "AIMUSIC_BASE_URL"
 SPEED = "AIMUSIC_SPEED"
+PRICES = "AIMUSIC_PRICES"
 DEFAULT_BASE_URL = "https://api.aimusicapi.ai"
 
 
@@ -33,6 +34,10 @@ class Settings:
     """Longest wait for a connection; nothing was sent when it runs out."""
     stuck_after: float = 3600.0
     """A task that still runs this long after its acceptance ends as `JobTimeout`, even without a timeout."""
+    prices: Mapping[str, int] = attrs.field(factory=dict, hash=False)
+    """Credits that differ from those of the request classes, by operation (`{"sonic.create_music": 14}`), or by
+    operation and model (`{"sonic.create_music sonic-v5": 12}`), which goes first. Budgets, plans, `Job.credits` and the
+    journal count with them."""
     speed: float = 1.0
     """How much faster than real time the service runs: 1, but for a sandbox. Every other time is in its seconds."""
 
@@ -44,6 +49,7 @@ class Settings:
         check_positive("connect_timeout", self.connect_timeout)
         check_positive("stuck_after", self.stuck_after)
         check_positive("speed", self.speed)
+        _check_prices(self.prices)
         if self.speed != 1 and not is_loopback(scheme_and_host(self.base_url)[1]):
             raise ConfigurationError(f"speed is for a sandbox on this machine; {self.base_url} runs at speed 1")
 
@@ -56,11 +62,13 @@ class Settings:
         poll_interval: float | None = None,
         connect_timeout: float = 10.0,
         stuck_after: float = 3600.0,
+        prices: Mapping[str, int] | None = None,
         speed: float | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> Settings:
-        """Take what is given, else AIMUSIC_API_KEY, AIMUSIC_BASE_URL and AIMUSIC_SPEED, else the defaults.
+        """Take what is given, else AIMUSIC_API_KEY, AIMUSIC_BASE_URL, AIMUSIC_PRICES and AIMUSIC_SPEED, else defaults.
 
+        AIMUSIC_PRICES is such as `sonic.create_music=14, sonic.create_music sonic-v5=12`.
         Raises `ConfigurationError` without a key, or with a host that the key should not be sent to.
         """
         env = os.environ if environ is None else environ
@@ -79,6 +87,7 @@ class Settings:
             poll_interval=poll_interval,
             connect_timeout=connect_timeout,
             stuck_after=stuck_after,
+            prices=read_prices(env.get(PRICES, "").split(",")) if prices is None else prices,
             speed=_speed(env.get(SPEED)) if speed is None else speed,
         )
 
@@ -95,6 +104,27 @@ def _speed(text: str | None) -> float:
         return float(text) if text else 1.0
     except ValueError:
         raise ConfigurationError(f"{SPEED} must be a number; got {text!r}") from None
+
+
+def read_prices(written: Iterable[str]) -> dict[str, int]:
+    """Read prices such as `sonic.create_music=14`; raises `ConfigurationError` for what is none."""
+    prices: dict[str, int] = {}
+    for one in filter(str.strip, written):
+        name, _, credits_ = one.rpartition("=")
+        if not name.strip() or not credits_.strip().isascii() or not credits_.strip().isdigit():
+            raise ConfigurationError(f"a price looks like sonic.create_music=14; got {one.strip()!r}")
+        prices[" ".join(name.split())] = int(credits_)
+    return prices
+
+
+def _check_prices(prices: Mapping[str, int]) -> None:
+    if not isinstance(prices, Mapping):
+        raise ConfigurationError(f"prices must map operations to credits, not be a {type(prices).__name__}")
+    for name, price in prices.items():
+        if not isinstance(name, str):
+            raise ConfigurationError(f"prices must name operations such as 'sonic.create_music'; got {name!r}")
+        if not isinstance(price, int) or isinstance(price, bool) or price < 0:
+            raise ConfigurationError(f"prices[{name!r}] must be a whole number of credits, 0 or more; got {price!r}")
 
 
 def _check_key(key: str) -> None:

@@ -151,6 +151,7 @@ class Batch:
             durations=self._tracker.durations,
             period=self._period,
             resend=self._resent,
+            prices=music.prices,
         )
 
     # --- while it runs -----------------------------------------------------------------------------------------------

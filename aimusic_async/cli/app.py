@@ -10,7 +10,7 @@ import typer
 
 from .. import __version__
 from . import batch, jobs
-from .common import Output, finish, need_sandbox, run_on, with_options
+from .common import Output, finish, known_prices, need_sandbox, run_on, with_options
 from .exits import Exit
 from .keys import config
 from .platforms import Root
@@ -146,10 +146,10 @@ def operations(
 
         cls = None if name is None else jobs.operation_named(name)
         if screen.as_json:
-            for row in listing.plain_rows() if cls is None else listing.plain_fields(cls):
+            for row in listing.plain_rows(known_prices()) if cls is None else listing.plain_fields(cls):
                 screen.row(row)
         elif cls is None:
-            listing.show(_console())
+            listing.show(_console(), known_prices())
         else:
             listing.show_fields(cls.operation, _console())
         return Exit.DONE

@@ -71,6 +71,7 @@ class Dispatcher:
             journalled=link is not None,
             stuck_after=settings.stuck_after,
             speed=settings.speed,
+            prices=settings.prices,
         )
         self._schedule: Schedule[Work] = Schedule(link.durations if link is not None else None)
         # All that changes here: the jobs that have not ended, and whether more may come.

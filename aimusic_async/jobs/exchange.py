@@ -16,6 +16,7 @@ from ..errors import MusicError, NotSent, TransportError
 from ..events import Events, Purpose, RequestAnswered, RequestSent
 from ..limiting.bucket import Token
 from ..transport.http import HttpTransport
+from .balance import BalanceWatch
 from .happenings import Answered, Failed
 from .work import Work
 
@@ -45,6 +46,7 @@ class Exchange:
         self._transport = transport
         self._clock = clock
         self._events = events
+        self._balance = BalanceWatch(events)
 
     def send(
         self, work: Work, more: Mapping[str, str], grant: Grant, departs: Callable[[Work], object]
@@ -64,7 +66,7 @@ class Exchange:
     async def _exchange(
         self, work: Work, purpose: Purpose, send: _Send, grant: Grant, departs: Callable[[Work], object] | None = None
     ) -> Answered | Failed:
-        started, poll = self._clock.now(), purpose is Purpose.POLL
+        poll = purpose is Purpose.POLL
 
         def on_sent() -> None:
             if departs is not None:
@@ -72,7 +74,21 @@ class Exchange:
             grant.token.spent()
             grant.left.set()
             self._events.emit(RequestSent(purpose, work.job))
+            if not poll:
+                self._balance.departed(work)
 
+        outcome: Answered | Failed | None = None
+        try:
+            outcome = await self._outcome(work, purpose, send, grant, on_sent)
+        finally:
+            if not poll:
+                self._balance.over(work, outcome)
+        return outcome
+
+    async def _outcome(
+        self, work: Work, purpose: Purpose, send: _Send, grant: Grant, on_sent: Callable[[], None]
+    ) -> Answered | Failed:
+        started, poll = self._clock.now(), purpose is Purpose.POLL
         try:
             reply = await send(on_sent=on_sent)
         except MusicError as error:
