@@ -39,6 +39,8 @@ class Shelf:
         self.voxes: dict[str, str] = {}
         self.prepared: dict[tuple[str, str], float] = {}
         """When a clip's "wav", "mid" or "timeline" is ready, once it was asked for."""
+        self.called: dict[tuple[str, str], float] = {}
+        """When the formats of one download of a clip, as "mp3+wav", are all ready."""
 
     def put(self, task: Task | None = None, clips: Iterable[Clip] = ()) -> None:
         """Keep a task with its clips, and further clips."""
