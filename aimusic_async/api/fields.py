@@ -132,6 +132,31 @@ class TimedGeneration(Generation):
     duration: Duration | None = None
 
 
+@attrs.frozen(kw_only=True)
+class Overpainting(Styled[Song]):
+    """Fields of the two operations that paint over an uploaded clip."""
+
+    continue_clip_id: ClipId
+    custom_mode: bool | None = None
+    use_suno_cdn: Cdn | None = None
+    audio_weight: Weight | None = None
+    overpainting_start_s: Start | None = None
+    overpainting_end_s: End | None = None
+
+    def check_together(self) -> None:
+        """Check the range, then the model's limits."""
+        check_range(self, "overpainting_start_s", "overpainting_end_s")
+        model = sonic_model(self.mv)
+        if model is not None and not model.overpainting:
+            limit = "must be sonic-v4-5-plus, sonic-v5 or newer for this operation"
+            raise InvalidRequest("mv", limit, self.mv, operation=self.operation)
+        Styled.check_together(self)
+
+    def derived(self) -> dict[str, object]:
+        """See `Request.derived`."""
+        return {"custom_mode": True if self.custom_mode is None else self.custom_mode}
+
+
 def check_range(request: Request[object], start_field: str, end_field: str, *, most: float | None = None) -> None:
     """Raise `InvalidRequest` unless the end lies after the start (when both are given), at most `most` seconds."""
     start, end = getattr(request, start_field), getattr(request, end_field)

@@ -16,6 +16,7 @@ from .fields import (
     End,
     Generation,
     Mv,
+    Overpainting,
     Prompt,
     SourceUrl,
     Start,
@@ -23,11 +24,9 @@ from .fields import (
     TaskRequest,
     TimedGeneration,
     Title,
-    Weight,
     check_range,
 )
 from .limits import Above, Doc, HookUrl, Items, MaxLength, NotEmpty, listed
-from .models import sonic_model
 from .request import Answer, Endpoint, Request
 from .results import (
     Bpm,
@@ -184,32 +183,7 @@ class Remaster(TaskRequest[Song]):
 
 
 @attrs.frozen(kw_only=True)
-class _Overpainting(Styled[Song]):
-    """Fields of the two operations that paint over an uploaded clip."""
-
-    continue_clip_id: ClipId
-    custom_mode: bool | None = None
-    use_suno_cdn: Cdn | None = None
-    audio_weight: Weight | None = None
-    overpainting_start_s: Start | None = None
-    overpainting_end_s: End | None = None
-
-    def check_together(self) -> None:
-        """Check the range, then the model's limits."""
-        check_range(self, "overpainting_start_s", "overpainting_end_s")
-        model = sonic_model(self.mv)
-        if model is not None and not model.overpainting:
-            limit = "must be sonic-v4-5-plus, sonic-v5 or newer for this operation"
-            raise InvalidRequest("mv", limit, self.mv, operation=self.operation)
-        Styled.check_together(self)
-
-    def derived(self) -> dict[str, object]:
-        """See `Request.derived`."""
-        return {"custom_mode": True if self.custom_mode is None else self.custom_mode}
-
-
-@attrs.frozen(kw_only=True)
-class AddVocals(_Overpainting):
+class AddVocals(Overpainting):
     """Sing over an uploaded clip, younger than 24 hours. Page: add vocal."""
 
     endpoint: ClassVar[Endpoint] = _create("add_vocals")
@@ -219,7 +193,7 @@ class AddVocals(_Overpainting):
 
 
 @attrs.frozen(kw_only=True)
-class AddInstrumental(_Overpainting):
+class AddInstrumental(Overpainting):
     """Play under an uploaded voice, younger than 24 hours. Page: add instrumental."""
 
     endpoint: ClassVar[Endpoint] = _create("add_instrumental")

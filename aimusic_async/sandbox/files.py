@@ -96,11 +96,11 @@ class Files:
 
     def _fresh(self, clip: Clip, suffix: str) -> bool:
         """Whether the host of the files does not give this one out yet."""
-        seconds = self.world.options.fresh_file_seconds / self.world.options.speed
-        made_at = self.world.shelf.prepared.get((clip.id, suffix), clip.settles_at)
-        if suffix in clip.files:
-            made_at = clip.settles_at
-        return not clip.uploaded and self.world.now() < made_at + seconds
+        seconds, shelf = self.world.options.fresh_file_seconds / self.world.options.speed, self.world.shelf
+        if clip.uploaded or not seconds:
+            return False
+        made = [clip.settles_at] if suffix in clip.files else shelf.asked_for(clip.id, suffix)
+        return self.world.now() < min(made) + seconds
 
     def _find(self, name: str) -> tuple[Clip, str] | None:
         """The clip and the kind of file that a name stands for, if that file is to be had now."""
@@ -110,8 +110,8 @@ class Files:
         if clip is None or clip.state(now) != "succeeded" or (suffix == "jpeg") != name.startswith("image_"):
             return None
         times = [clip.settles_at] if suffix in clip.files else []
-        if suffix in TYPES and (clip.id, suffix) in world.shelf.prepared:
-            times.append(world.shelf.prepared[clip.id, suffix])
+        if suffix in TYPES:
+            times += world.shelf.asked_for(clip.id, suffix)
         ready_at = max((at for at in times if at <= now), default=float("inf"))
         lifetime = world.options.url_lifetime
         if now < ready_at or (lifetime is not None and now >= ready_at + lifetime / world.options.speed):

@@ -51,6 +51,8 @@ def _timing(_: object, attribute: "Attribute[Any]", value: Any) -> None:
 
 
 def _prices(_: object, attribute: "Attribute[Any]", value: Mapping[str, int]) -> None:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{attribute.name} should map operations to credits, not be {value!r}")
     for name, price in value.items():
         if name.partition(" ")[0] not in PRICES or price < 0:
             raise ValueError(f"{attribute.name}: {name!r} is no operation with a price, or {price!r} is no price")

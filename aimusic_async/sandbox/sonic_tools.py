@@ -116,7 +116,7 @@ def download(visit: Visit) -> Answer:
         visit.take()
         shelf.called[clip.id, kind] = ready_at = visit.at + seconds / options.speed
         for one in formats:
-            shelf.prepared[clip.id, one] = min(ready_at, shelf.prepared.get((clip.id, one), ready_at))
+            shelf.downloaded.setdefault((clip.id, one), ready_at)
     if visit.at < shelf.called[clip.id, kind]:
         return Answer(status=202, body=NOT_READY)
     files = [{"format": one, "url": visit.world.file(f"{clip.id}.{one}")} for one in formats]
