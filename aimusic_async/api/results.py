@@ -143,13 +143,16 @@ class ClipFiles:
     raw: Raw = _raw()
 
     def __attrs_post_init__(self) -> None:
-        # Some answers list the files, some name a WAV file alone; until one is there, it is not ready.
+        # Some answers list the files, some name a WAV file alone.
         files = self.files or ((ClipFile(format="wav", url=self.wav_url),) if self.wav_url else ())
-        if not files or not all(one.url.startswith(("https://", "http://")) for one in files):
-            raise ValueError("no address of a file")
         wav = self.wav_url or next((one.url for one in files if one.format == "wav"), None)
         object.__setattr__(self, "files", files)
         object.__setattr__(self, "wav_url", wav)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every file has an address."""
+        return bool(self.files) and all(one.url.startswith(("https://", "http://")) for one in self.files)
 
     def url(self, format: str) -> str | None:  # noqa: A002 - the service's own word
         """Return the address of the file of a format, None when there is none."""

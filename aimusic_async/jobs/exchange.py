@@ -77,12 +77,13 @@ class Exchange:
             if not poll:
                 self._balance.departed(work)
 
-        outcome: Answered | Failed | None = None
+        over = self._balance.over if not poll else _nothing
         try:
             outcome = await self._outcome(work, purpose, send, grant, on_sent)
-        finally:
-            if not poll:
-                self._balance.over(work, outcome)
+        except BaseException:
+            over(work, None)
+            raise
+        over(work, outcome)
         return outcome
 
     async def _outcome(
@@ -103,3 +104,7 @@ class Exchange:
         if self._events.listeners(RequestAnswered):
             self._events.emit(RequestAnswered(purpose, work.job, reply.status, self._clock.now() - started))
         return Answered(reply, poll)
+
+
+def _nothing(_work: Work, _outcome: Answered | Failed | None) -> None:
+    """Polls are free: the balance has nothing to do with them."""

@@ -25,7 +25,7 @@ _count = validators.and_(validators.instance_of(int), validators.ge(0))
 _at_least_one = validators.and_(validators.instance_of(int), validators.ge(1))
 _flag = validators.instance_of(bool)
 _pauses = validators.deep_iterable(validators.and_(_number, validators.ge(0)))
-_names = validators.and_(
+_names: Any = validators.and_(
     validators.deep_iterable(validators.instance_of(str), validators.instance_of(tuple)), validators.min_len(1)
 )
 
@@ -68,7 +68,7 @@ def _faults(_: object, attribute: "Attribute[Any]", value: object) -> None:
         raise TypeError(f"{attribute.name} should be a Script, RandomFaults or the like, not {value!r}")
 
 
-def _as_names(value: Any) -> Any:
+def _as_names(value: Any) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 

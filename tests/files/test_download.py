@@ -26,6 +26,7 @@ from aimusic_async import (
 )
 from aimusic_async.files.download import DownloadFailed, DownloadProgress
 from aimusic_async.files.partial import Known, Part
+from aimusic_async.sandbox import Options, Sandbox
 
 MUSIC = (b"\xff\xfb\x90\x64" + bytes(413)) * 60
 JPEG = b"\xff\xd8\xff\xe0 a picture"
@@ -455,7 +456,8 @@ async def test_without_tags_or_without_mutagen_the_file_is_the_hosts(fake, music
 
 
 async def test_the_sandboxs_files_are_playable_and_differ_from_clip_to_clip(tmp_path, song):
-    async with MusicSession.sandbox(speed=600) as sandbox:
+    short = Options(speed=600, song_seconds=(24, 40))
+    async with Sandbox(short) as box, MusicSession.sandbox(box) as sandbox:
         made = await sandbox.run(song())
         plain = await sandbox.download(made, tmp_path / "plain", tags=False)
         tagged = await sandbox.download(made, tmp_path / "tagged", formats=("audio", "cover", "lyrics"))
