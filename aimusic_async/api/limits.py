@@ -9,14 +9,12 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
 
 import attrs
 
 from ..errors import InvalidRequest
 from ..settings import is_loopback, scheme_and_host
-
-E = TypeVar("E")
 
 
 class Limit(Protocol):
@@ -186,7 +184,7 @@ def _named(value: object) -> str:
     return type(value).__name__
 
 
-def listed(entries: Sequence[E]) -> Sequence[E]:
+def listed(entries: Sequence[str]) -> Sequence[str]:
     """Turn a list into a tuple, so that requests are hashable; the check refuses anything else."""
     return tuple(entries) if isinstance(entries, list) else entries
 

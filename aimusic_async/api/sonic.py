@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import attrs
 
@@ -334,6 +334,13 @@ class GetWav(Request[Wav]):
     clip_id: ClipId
 
 
+_FileFormat: TypeAlias = Literal["mp3", "m4a", "wav"]
+
+
+def _formats(formats: Sequence[_FileFormat]) -> Sequence[_FileFormat]:
+    return tuple(formats) if isinstance(formats, list) else formats  # as `listed` does, which would lose the words
+
+
 @attrs.frozen(kw_only=True)
 class Download(Request[ClipFiles]):
     """Get a clip in one or several formats, for the same price; a clip that is too old is `NotFound`. Page: download.
@@ -345,8 +352,8 @@ class Download(Request[ClipFiles]):
     cost: ClassVar[int] = prices.DOWNLOAD
 
     clip_id: ClipId
-    formats: Annotated[Sequence[Literal["mp3", "m4a", "wav"]], Items(1, 3), Doc("file formats: mp3, m4a, wav")] = (
-        attrs.field(converter=listed)
+    formats: Annotated[Sequence[_FileFormat], Items(1, 3), Doc("file formats: mp3, m4a, wav")] = attrs.field(
+        converter=_formats
     )
 
 
