@@ -53,16 +53,19 @@ async def test_a_model_may_have_a_price_of_its_own(song):
 
 
 @pytest.mark.looptime
-async def test_what_an_earlier_run_did_not_send_costs_what_it_costs_now(song):
+@pytest.mark.parametrize("resumed", [False, True], ids=["submitted again", "resumed"])
+async def test_what_an_earlier_run_did_not_send_costs_what_it_costs_now(song, resumed):
     kept = MemoryJournal()
     async with Sandbox(Options(prices=TODAY)) as box:
         async with MusicSession.sandbox(box, journal=kept) as music:
+            music.submit(song(title="first"))
             await music.submit(song(title="waiting"), key="waiting").recorded()
         async with MusicSession.sandbox(box, journal=kept, prices=TODAY) as music:
-            job = music.submit(song(title="waiting"), key="waiting")
+            jobs = await music.resume() if resumed else [music.submit(song(title="waiting"), key="waiting")]
+            job = next(one for one in jobs if one.key == "waiting")
             await job
             assert job.credits == 14
-            (record,) = await music.journal.jobs()
+            (record,) = [one for one in await music.journal.jobs() if one.key == "waiting"]
             assert (record.cost, record.credits) == (14, 14)
 
 
