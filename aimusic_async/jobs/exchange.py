@@ -85,5 +85,6 @@ class Exchange:
         if not grant.left.is_set():  # something in the user's session answered by itself
             on_sent()
         if self._events.listeners(RequestAnswered):
-            self._events.emit(RequestAnswered(purpose, work.job, reply.status, self._clock.now() - started))
+            seconds = self._clock.now() - started
+            self._events.emit(RequestAnswered(purpose, work.job, reply.status, seconds, reply.headers))
         return Answered(reply, poll)
