@@ -7,7 +7,6 @@ import signal
 import sys
 
 import pytest
-import stamina
 
 from aimusic_async import Clip, MusicSession, TransportError
 from aimusic_async.files.download import DownloadFailed
@@ -18,9 +17,8 @@ NAME = "Song [a].mp3"
 
 
 @pytest.fixture(autouse=True)
-def no_pauses():
-    with stamina.set_testing(True, attempts=5, cap=True):
-        yield
+def no_pauses(monkeypatch):
+    monkeypatch.setattr("aimusic_async.files.fetch._pause", lambda *_: 0.0)
 
 
 class Host:
