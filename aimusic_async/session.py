@@ -33,7 +33,7 @@ from .journal.budget import Budget
 from .journal.protocol import JobJournal
 from .journal.record import OPEN, account_id, storable
 from .limiting.bucket import STANDARD_RATE, RateLimiter, TokenBucket
-from .settings import Settings, check_positive, is_loopback, scheme_and_host
+from .settings import Settings, check_positive, scheme_and_host
 from .slices import in_slices, see_through
 from .transport.http import HttpTransport
 
@@ -70,6 +70,8 @@ class MusicSession:
         poll_interval: float | None = None,
         webhook: WebhookConfig | None = None,
         http: aiohttp.ClientSession | None = None,
+        proxy: str | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
         budget: int | None = None,
         settings: Settings | None = None,
     ) -> None:
@@ -85,14 +87,26 @@ class MusicSession:
         recommends (sonic 15, others 5).
         `webhook`: the service reports by itself what becomes of a task, at an address of yours behind which one of
         the doors in `aimusic_async.webhooks` stands; then a song takes one request instead of two or more. `http`:
-        an aiohttp session of your own, never closed here. `budget`: credits that this session may spend at most.
-        `settings`: instead of key, address and interval, with more to set (`Settings.load`). Raises
-        `ConfigurationError`.
+        an aiohttp session of your own, never closed here; the API is reached as it is set up, files are not.
+        `proxy`: for the API and for files, `http://user:password@host:port` or `"none"`; else AIMUSIC_PROXY, else
+        HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY as other programs read them (which an `http` of your own reads
+        for itself). `ca_file`: a PEM file with certificates to trust beside the system's; else AIMUSIC_CA_FILE.
+        `budget`: credits that this session may spend at most. `settings`: instead of key, address, interval, proxy
+        and certificates, with more to set (`Settings.load`). Raises `ConfigurationError`.
         """
-        given = {"api_key": api_key, "base_url": base_url, "poll_interval": poll_interval}
+        given = {
+            "api_key": api_key,
+            "base_url": base_url,
+            "poll_interval": poll_interval,
+            "proxy": proxy,
+            "ca_file": ca_file,
+        }
         if settings is not None and (doubled := [name for name, value in given.items() if value is not None]):
             raise ConfigurationError(f"give settings, or {doubled[0]}, not both")
-        self._settings = settings or Settings.load(api_key=api_key, base_url=base_url, poll_interval=poll_interval)
+        _check_http(http)
+        self._settings = settings or Settings.load(
+            api_key=api_key, base_url=base_url, poll_interval=poll_interval, proxy=proxy, ca_file=ca_file
+        )
         self._limiter = limiter
         self._poll_limiter = poll_limiter
         self._callback = webhook
@@ -395,8 +409,11 @@ class MusicSession:
 
         A file gets its name only when it is whole. What broke off, by an error, a cancellation or the end of the
         process, stays as a hidden `.part` where it can be gone on with: the same call does so. Four at a time for the
-        session, with connections of their own that carry neither key nor cookies. Unless the service itself runs on
-        this machine, files are asked for at public addresses only. Takes no token.
+        session, with connections of their own that carry neither key nor cookies. Takes no token.
+
+        Unless the service itself runs on this machine, files are asked for at public addresses only (and at those of
+        `Settings.trusted_networks`), whatever a host's name resolves to. Through a proxy that cannot be promised: the
+        proxy resolves names, so it must be one that keeps its own network to itself.
 
         Raises `DownloadFailed`, a `TransportError`, when the others are saved and some cannot be had; `OSError` for a
         folder that cannot be written; `ConfigurationError` for arguments that make no sense.
@@ -418,10 +435,10 @@ class MusicSession:
 
     @cached_property
     def _file_hosts(self) -> FileHosts:
-        from .files.hosts import FileHosts, any_address, is_public  # noqa: PLC0415 - as above
+        from .files.hosts import FileHosts, allowed  # noqa: PLC0415 - as above
+        from .transport.network import Network  # noqa: PLC0415 - as above
 
-        local = is_loopback(scheme_and_host(self._settings.base_url)[1])
-        return FileHosts(any_address if local else is_public)
+        return FileHosts(allowed(self._settings), Network(self._settings))
 
     # --- the operations as methods -----------------------------------------------------------------------------------
 
@@ -533,6 +550,12 @@ class MusicSession:
         if self._dispatcher is None:
             raise MusicError("the session is not open: use `async with MusicSession(…) as music:`")
         return self._dispatcher
+
+
+def _check_http(http: object) -> None:
+    if http is not None and not isinstance(http, aiohttp.ClientSession):
+        hint = "; a proxy is named with proxy=" if isinstance(http, str) else ""
+        raise ConfigurationError(f"http must be an aiohttp.ClientSession, not {type(http).__name__}{hint}")
 
 
 def _limit_beside(path: str) -> str:

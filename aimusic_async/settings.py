@@ -5,24 +5,37 @@ from __future__ import annotations
 import ipaddress
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 import attrs
 
 from .errors import ConfigurationError
+from .proxies import DIRECT, Proxy
 
 API_KEY = "AIMUSIC_API_KEY"
 BASE_URL = "AIMUSIC_BASE_URL"
 SPEED = "AIMUSIC_SPEED"
+PROXY = "AIMUSIC_PROXY"
+CA_FILE = "AIMUSIC_CA_FILE"
+TRUSTED_NETWORKS = "AIMUSIC_TRUSTED_NETWORKS"
 DEFAULT_BASE_URL = "https://api.aimusicapi.ai"
+
+
+def _networks(given: str | Iterable[str]) -> tuple[str, ...]:
+    names = given.split(",") if isinstance(given, str) else list(given)
+    try:
+        return tuple(str(ipaddress.ip_network(name.strip())) for name in names if name.strip())
+    except (ValueError, AttributeError):
+        raise ConfigurationError(f"trusted_networks must hold networks such as 198.18.0.0/15; got {given!r}") from None
 
 
 @attrs.frozen(kw_only=True)
 class Settings:
     """Checked settings of one session; make them with `Settings.load`.
 
-    `api_key` is omitted from the repr. `base_url` is scheme, host and port, without `/api/v1`. Times are in seconds.
+    `api_key` and `proxy` are omitted from the repr. `base_url` is scheme, host and port, without `/api/v1`. Times are
+    in seconds.
     """
 
     api_key: str = attrs.field(repr=False)
@@ -35,6 +48,14 @@ class Settings:
     """A task that still runs this long after its acceptance ends as `JobTimeout`, even without a timeout."""
     speed: float = 1.0
     """How much faster than real time the service runs: 1, but for a sandbox. Every other time is in its seconds."""
+    proxy: str | None = attrs.field(default=None, repr=False)
+    """Proxy for the API and for files, as `http://user:password@host:port`, or `"none"`. None: as HTTPS_PROXY,
+    HTTP_PROXY, ALL_PROXY and NO_PROXY in the environment say. This machine itself is never reached through one."""
+    ca_file: str | None = None
+    """A PEM file with certificates to trust beside the system's: of a company that inspects TLS, say."""
+    trusted_networks: tuple[str, ...] = attrs.field(default=(), converter=_networks)
+    """Networks that are not of the public internet, and from which files may be fetched all the same: for VPN programs
+    that give every name an address of 198.18.0.0/15, that network."""
 
     def __attrs_post_init__(self) -> None:
         _check_key(self.api_key)
@@ -44,6 +65,10 @@ class Settings:
         check_positive("connect_timeout", self.connect_timeout)
         check_positive("stuck_after", self.stuck_after)
         check_positive("speed", self.speed)
+        if self.proxy is not None and self.proxy != DIRECT:
+            _check_proxy(self)
+        if self.ca_file is not None and not isinstance(self.ca_file, str):
+            raise ConfigurationError(f"ca_file must be the path of a file, not {type(self.ca_file).__name__}")
         if self.speed != 1 and not is_loopback(scheme_and_host(self.base_url)[1]):
             raise ConfigurationError(f"speed is for a sandbox on this machine; {self.base_url} runs at speed 1")
 
@@ -57,9 +82,15 @@ class Settings:
         connect_timeout: float = 10.0,
         stuck_after: float = 3600.0,
         speed: float | None = None,
+        proxy: str | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
+        trusted_networks: Iterable[str] | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> Settings:
-        """Take what is given, else AIMUSIC_API_KEY, AIMUSIC_BASE_URL and AIMUSIC_SPEED, else the defaults.
+        """Take what is given, else what the environment says, else the defaults.
+
+        The variables are AIMUSIC_API_KEY, AIMUSIC_BASE_URL, AIMUSIC_SPEED, AIMUSIC_PROXY, AIMUSIC_CA_FILE and
+        AIMUSIC_TRUSTED_NETWORKS (networks with commas between them).
 
         Raises `ConfigurationError` without a key, or with a host that the key should not be sent to.
         """
@@ -80,6 +111,9 @@ class Settings:
             connect_timeout=connect_timeout,
             stuck_after=stuck_after,
             speed=_speed(env.get(SPEED)) if speed is None else speed,
+            proxy=proxy if proxy is not None else env.get(PROXY) or None,
+            ca_file=os.fspath(ca_file) if ca_file is not None else env.get(CA_FILE) or None,
+            trusted_networks=env.get(TRUSTED_NETWORKS, "") if trusted_networks is None else trusted_networks,
         )
 
 
@@ -105,9 +139,18 @@ def _check_key(key: str) -> None:
         raise ConfigurationError("the API key holds a space, a line break or a non-ASCII character; copy it again")
 
 
+def _check_proxy(settings: Settings) -> None:
+    try:
+        Proxy.parse(settings.proxy or "", "proxy=")
+    except ConfigurationError as error:
+        raise error.with_traceback(None) from None  # whose frames hold the password
+
+
 def _check_url(base_url: str) -> None:
     if not isinstance(base_url, str):
         raise ConfigurationError(f"base_url must be a string, not {type(base_url).__name__}")
+    if not base_url.isprintable() or " " in base_url:
+        raise ConfigurationError(f"base_url holds a blank or a line break; copy it again: {base_url!r}")
     if "@" in base_url:
         raise ConfigurationError("base_url must not hold a user name or password")
     scheme, host = scheme_and_host(base_url)

@@ -12,7 +12,7 @@ import aimusic_async
 ROOT = Path(aimusic_async.__file__).parent
 
 FLOORS = {
-    "errors": 0, "events": 0, "settings": 0, "running": 0, "callbacks": 0, "clock": 0, "slices": 0,
+    "errors": 0, "events": 0, "proxies": 0, "settings": 0, "running": 0, "callbacks": 0, "clock": 0, "slices": 0,
     "api": 1,
     "journal": 2, "scheduling": 2, "limiting": 2, "transport": 2,
     "jobs": 3,

@@ -74,6 +74,22 @@ class Account(Output):
         str | None,
         typer.Option(metavar="URL", help="Address of the service; else AIMUSIC_BASE_URL.", rich_help_panel=_ACCOUNT),
     ] = None
+    proxy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Proxy for the service and for files, or `none`; else AIMUSIC_PROXY, else HTTPS_PROXY.",
+            rich_help_panel=_ACCOUNT,
+        ),
+    ] = None
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Certificates to trust beside the system's; else AIMUSIC_CA_FILE.",
+            rich_help_panel=_ACCOUNT,
+        ),
+    ] = None
     journal: Annotated[
         Path | None,
         typer.Option(
@@ -237,7 +253,9 @@ async def opened(options: Account, screen: Screen) -> AsyncIterator[MusicSession
         async with MusicSession.sandbox(speed=screen.speed, journal=journal, budget=budget) as music:
             yield music
         return
-    settings = Settings.load(api_key=_key(options, screen), base_url=options.base_url)
+    settings = Settings.load(
+        api_key=_key(options, screen), base_url=options.base_url, proxy=options.proxy, ca_file=options.ca_file
+    )
     screen.has_journal, screen.speed = keeps, settings.speed
     file = _journal_path(options) if keeps else None
     async with MusicSession(settings=settings, journal=file, account=options.account, budget=budget) as music:
