@@ -65,7 +65,7 @@ def mutants(session: nox.Session) -> None:
 @nox.session
 def demo(session: nox.Session) -> None:
     """Make songs in the sandbox, as a new user does first."""
-    session.install("-e", ".[cli,sandbox]")
+    session.install("-e", ".[cli,sandbox,mp3]")
     session.run("aimusic", "demo", *session.posargs)
 
 

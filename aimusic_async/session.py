@@ -117,6 +117,7 @@ class MusicSession:
         self._ordered: tuple[tuple[Any, ...], Order] = ((), Order())
         self._budget = None if budget is None else Budget(budget)
         self._given_http = http
+        self._cannot_download = ""
         self._stack = AsyncExitStack()
         self._dispatcher: Dispatcher | None = None
         self._transport: HttpTransport | None = None
@@ -149,16 +150,19 @@ class MusicSession:
 
         `speed=60` makes a minute a second. All seconds that you give or get in such a session are the service's: a
         `timeout=600` passes in ten. `box`: a running `Sandbox` of your own, instead of a new one with `speed` and
-        `seed`. `journal`, `poll_interval`, `webhook` and `budget` as for any session. Needs the extra `sandbox` for
-        the audio (`pip install 'aimusic-async[sandbox]'`).
+        `seed`. `journal`, `poll_interval`, `webhook` and `budget` as for any session. Downloads need the extra
+        `sandbox` (`pip install 'aimusic-async[sandbox]'`), and songs are MP3 with the extra `mp3`, else WAV.
         """
-        from .sandbox import Options, Sandbox  # noqa: PLC0415 - only who asks for a sandbox loads it
+        from .sandbox import Options, Sandbox, formats  # noqa: PLC0415 - only who asks for a sandbox loads it
 
         async with AsyncExitStack() as stack:
             if box is None:
                 box = await stack.enter_async_context(Sandbox(Options(speed=speed, seed=seed)))
             settings = Settings(api_key=box.key, base_url=box.url, poll_interval=poll_interval, speed=box.options.speed)
             async with cls(settings=settings, journal=journal, webhook=webhook, budget=budget) as session:
+                session._cannot_download = formats.missing()
+                if said := formats.note():
+                    logger.info("in the sandbox, %s", said)
                 yield session
 
     async def __aenter__(self) -> Self:
@@ -422,6 +426,8 @@ class MusicSession:
 
         if self._transport is None:
             raise MusicError("the session is not open")
+        if self._cannot_download and formats != "lyrics":
+            raise ConfigurationError(self._cannot_download)
         wishes = Wishes.check(
             formats=formats,
             name=name,

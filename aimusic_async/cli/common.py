@@ -245,7 +245,8 @@ async def opened(options: Account, screen: Screen) -> AsyncIterator[MusicSession
     if options.journal is not None and not keeps:
         raise ConfigurationError("give --journal or --no-journal, not both")
     if options.sandbox:
-        need_sandbox()
+        if said := need_sandbox():
+            screen.note(said)
         screen.speed = Settings.load(api_key="none", base_url="http://localhost").speed
         if SPEED not in os.environ:
             screen.speed = SANDBOX_SPEED
@@ -305,15 +306,13 @@ def _journal_path(options: Account) -> Path:
     return path
 
 
-def need_sandbox() -> None:
-    """Raise `ConfigurationError` when the sandbox's libraries are not installed."""
-    import importlib.util  # noqa: PLC0415 - only sandboxes need it
+def need_sandbox() -> str:
+    """Raise `ConfigurationError` when the sandbox's libraries are not installed; return what to say of its songs."""
+    from ..sandbox import formats  # noqa: PLC0415 - only sandboxes need it
 
-    missing = [name for name in ("numpy", "lameenc", "mido", "PIL") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ConfigurationError(
-            f"the sandbox needs the extra `sandbox` ({', '.join(missing)}): pip install 'aimusic-async[sandbox]'"
-        )
+    if why := formats.missing():
+        raise ConfigurationError(why)
+    return formats.note()
 
 
 def check_folder(folder: Path) -> None:

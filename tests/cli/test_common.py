@@ -102,5 +102,5 @@ def test_a_missing_part_of_the_sandbox_is_named(monkeypatch):
     import importlib.util
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigurationError, match=r"\(numpy, lameenc, mido, PIL\): pip install"):
+    with pytest.raises(ConfigurationError, match=r"\(numpy, mido, PIL\): pip install"):
         need_sandbox()
