@@ -75,7 +75,11 @@ def allowed(settings: Settings) -> Callable[[str], bool]:
     trusted = [ipaddress.ip_network(name) for name in settings.trusted_networks]
 
     def allows(address: str) -> bool:
-        return is_public(address) or any(ipaddress.ip_address(address) in network for network in trusted)
+        try:
+            ip = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return is_public(address) or any(ip in network for network in trusted)
 
     return allows if trusted else is_public
 
@@ -209,8 +213,9 @@ def _check_status(response: aiohttp.ClientResponse) -> None:
     if status in {200, 206, 416}:
         return
     wait = response.headers.get("Retry-After", "")
+    reason = response.reason if status >= 500 else None
     raise FileTrouble(
-        f"HTTP {status}",
+        f"HTTP {status} {reason or ''}".rstrip(),
         again=status in _TRY_AGAIN,
         wait=min(float(wait), 60.0) if re.fullmatch("[0-9]{1,6}", wait) else None,
         expired=status in _EXPIRED,
