@@ -241,7 +241,7 @@ class HttpTransport:
             body.withdraw()
             words = f"no answer within {within:g} s" if isinstance(error, TimeoutError) else self._describe(error, body)
             connecting = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
-            passing = body.objection is None and passes(error)
+            passing = passes(error) if body.objection is None else isinstance(body.objection, NotSent)
         # Out here, so that it does not carry the error of aiohttp, whose frames hold our headers.
         if body.touched:
             raise TransportError(f"the answer to {method} {path} was lost: {words}{body.answer}")
