@@ -149,10 +149,10 @@ def _check_proxy(settings: Settings) -> None:
 def _check_url(base_url: str) -> None:
     if not isinstance(base_url, str):
         raise ConfigurationError(f"base_url must be a string, not {type(base_url).__name__}")
-    if not base_url.isprintable() or " " in base_url:
-        raise ConfigurationError(f"base_url holds a blank or a line break; copy it again: {base_url!r}")
     if "@" in base_url:
         raise ConfigurationError("base_url must not hold a user name or password")
+    if not base_url.isprintable() or " " in base_url:
+        raise ConfigurationError(f"base_url holds a blank or a line break; copy it again: {base_url!r}")
     scheme, host = scheme_and_host(base_url)
     if not host or set(base_url.partition("://")[2]) & set("/?#"):
         raise ConfigurationError(f"base_url must look like https://host, without a path; got {base_url!r}")
