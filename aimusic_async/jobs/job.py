@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from ..api.request import Request
 from ..api.results import Clip
-from ..errors import ConfigurationError, JobCancelled, MusicError
+from ..errors import ConfigurationError, JobCancelled, MusicError, one_line
 from ..events import JobState, logger
 from .work import Moment, Work
 
@@ -200,7 +200,7 @@ class Unfinished:
         state = job.state
         self.counts[state] += 1
         if state is not JobState.CANCELLED or self.counts[state] <= _SHOWN:
-            self.names[state].append(job.task_id or job.key)
+            self.names[state].append(one_line(job.task_id or job.key))
 
 
 def warn_of_unfinished(who: str, left: Unfinished, *, journal: bool = False) -> None:

@@ -80,3 +80,13 @@ def test_words_in_any_script_stay_as_they_are():
     for text in ("قصّه‌ی ما", "日本語 🎵", "naïve — “quoted”"):
         assert one_line(text) == text
     assert one_line("a\n b\t\tc ") == "a b c"
+
+
+async def test_a_task_id_full_of_escapes_is_kept_as_it_is_and_logged_as_text(fake, caplog):
+    fake.script("/sonic/create", {"task_id": f"t{EVIL}"})
+    async with MusicSession("key", fake.url) as music:
+        job = music.submit(SONG)
+        assert await job.accepted() == f"t{EVIL}"
+    lines = [one.getMessage() for one in caplog.records]
+    assert lines
+    assert all(map(harmless, lines))
