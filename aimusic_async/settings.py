@@ -22,6 +22,10 @@ TRUSTED_NETWORKS = "AIMUSIC_TRUSTED_NETWORKS"
 DEFAULT_BASE_URL = "https://api.aimusicapi.ai"
 
 
+def _path(given: str | os.PathLike[str] | None) -> str | None:
+    return os.fspath(given) if isinstance(given, os.PathLike) else given
+
+
 def _networks(given: str | Iterable[str]) -> tuple[str, ...]:
     names = given.split(",") if isinstance(given, str) else list(given)
     try:
@@ -51,7 +55,7 @@ class Settings:
     proxy: str | None = attrs.field(default=None, repr=False)
     """Proxy for the API and for files, as `http://user:password@host:port`, or `"none"`. None: as HTTPS_PROXY,
     HTTP_PROXY, ALL_PROXY and NO_PROXY in the environment say. This machine itself is never reached through one."""
-    ca_file: str | None = None
+    ca_file: str | None = attrs.field(default=None, converter=_path)
     """A PEM file with certificates to trust beside the system's: of a company that inspects TLS, say."""
     trusted_networks: tuple[str, ...] = attrs.field(default=(), converter=_networks)
     """Networks that are not of the public internet, and from which files may be fetched all the same: for VPN programs
@@ -112,7 +116,7 @@ class Settings:
             stuck_after=stuck_after,
             speed=_speed(env.get(SPEED)) if speed is None else speed,
             proxy=proxy if proxy is not None else env.get(PROXY) or None,
-            ca_file=os.fspath(ca_file) if ca_file is not None else env.get(CA_FILE) or None,
+            ca_file=ca_file if ca_file is not None else env.get(CA_FILE) or None,
             trusted_networks=env.get(TRUSTED_NETWORKS, "") if trusted_networks is None else trusted_networks,
         )
 

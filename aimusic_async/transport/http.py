@@ -239,8 +239,9 @@ class HttpTransport:
             raise cancelled.with_traceback(None)  # noqa: B904 - the same one, without the frames that hold our headers
         except Exception as error:  # noqa: BLE001 - the evidence decides what it means
             body.withdraw()
-            words = f"no answer within {within:g} s" if isinstance(error, TimeoutError) else self._describe(error, body)
+            words = f"no answer within {within:g} s" if type(error) is TimeoutError else self._describe(error, body)
             connecting = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+            connecting = connecting and not isinstance(error, aiohttp.ClientProxyConnectionError)
             passing = passes(error) if body.objection is None else isinstance(body.objection, NotSent)
         # Out here, so that it does not carry the error of aiohttp, whose frames hold our headers.
         if body.touched:
@@ -295,7 +296,8 @@ def _telling(headers: CIMultiDictProxy[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in headers.items():
         if (small := name.lower()) in _TELLING:
-            found.setdefault(small, one_line(value[:_LONGEST_HEADER]))
+            shown = value.partition("?")[0] if small == "location" else value  # what follows may be signed
+            found.setdefault(small, one_line(shown[:_LONGEST_HEADER]))
     return found
 
 

@@ -17,6 +17,10 @@ def describe_error(error: BaseException) -> str:
     """Return what went wrong on the network, in one short line."""
     if isinstance(error, aiohttp.ClientResponseError):
         words = f"HTTP {error.status} {error.message}"
+    elif isinstance(error, aiohttp.ConnectionTimeoutError):
+        words = "no connection was made in time"
+    elif isinstance(error, aiohttp.ClientProxyConnectionError):
+        words = f"the proxy cannot be reached: {_describe_os_error(error.os_error)}"
     elif isinstance(error, aiohttp.ClientConnectorDNSError):
         words = f"{error.host} cannot be resolved: {_describe_os_error(error.os_error)}"
     elif isinstance(error, aiohttp.ClientConnectorError):

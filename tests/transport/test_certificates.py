@@ -1,9 +1,11 @@
 """Certificates: an error says what is wrong with one, and the user's own are trusted beside the system's."""
 
+from pathlib import Path
+
 import aiohttp
 import pytest
 
-from aimusic_async import ConfigurationError, NotSent
+from aimusic_async import ConfigurationError, NotSent, Settings
 
 from .ways import SONG, certificate, to, unknown_certificate
 
@@ -67,3 +69,4 @@ async def test_a_file_without_certificates_is_refused_as_the_session_opens(tmp_p
 def test_what_is_no_path_is_refused():
     with pytest.raises(ConfigurationError, match="ca_file"):
         to("https://service.example", ca_file=3)
+    assert Settings(api_key="k", ca_file=Path("ca.pem")).ca_file == "ca.pem"

@@ -12,7 +12,13 @@ from aimusic_async.events import RequestAnswered
 from ..faults.wire import whole
 from .ways import SONG
 
-TELLING = {"X-Request-Id": "req-7", "CF-Ray": "8a-FRA", "Server": "gateway", "Set-Cookie": "id=secret"}
+TELLING = {
+    "Location": "https://x.example/a?signature=hush",
+    "X-Request-Id": "req-7",
+    "CF-Ray": "8a-FRA",
+    "Server": "gateway",
+    "Set-Cookie": "id=secret",
+}
 
 
 async def test_an_error_and_the_events_carry_the_headers_that_help_and_the_request_id(fake):
@@ -25,6 +31,7 @@ async def test_an_error_and_the_events_carry_the_headers_that_help_and_the_reque
     error = caught.value
     assert error.headers["server"] == "gateway"
     assert error.headers["cf-ray"] == "8a-FRA"
+    assert error.headers["location"] == "https://x.example/a"
     assert not {"set-cookie", "Set-Cookie"} & error.headers.keys()
     assert error.request_id == answers[0].request_id == "req-7"
     assert str(error) == "account.get_credits: no (HTTP 400, request id req-7)"

@@ -116,7 +116,25 @@ async def test_what_the_proxy_refuses_was_not_sent_and_the_error_names_what_name
 
 async def test_a_proxy_that_is_not_there_may_be_there_later():
     async with refused() as nobody, to(SERVICE, proxy=nobody) as transport:
-        with pytest.raises(NotSent, match=r"\(proxy=\): Connection refused") as caught:
+        with pytest.raises(NotSent, match=r"\(proxy=\): the proxy cannot be reached: Connection refused") as caught:
+            await transport.send(SONG)
+    assert caught.value.passing
+
+
+async def test_a_proxy_of_the_users_session_that_is_not_there_is_named_as_one():
+    async with refused() as nobody, in_a_session(SERVICE, proxy=nobody) as transport:
+        with pytest.raises(NotSent, match=r"the proxy cannot be reached: Connection refused$") as caught:
+            await transport.send(SONG)
+    assert caught.value.passing
+
+
+async def test_a_connection_that_is_not_made_in_time_is_no_lost_answer():
+    class Slow(aiohttp.TCPConnector):
+        async def connect(self, *_args, **_more):
+            raise TimeoutError
+
+    async with in_a_session(SERVICE, connector=Slow()) as transport:
+        with pytest.raises(NotSent, match="no connection was made in time; if a proxy is needed") as caught:
             await transport.send(SONG)
     assert caught.value.passing
 
