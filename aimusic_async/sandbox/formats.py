@@ -4,6 +4,7 @@ The encoder, lameenc, has no build for musl (Alpine Linux), so that it is an ext
 """
 
 import importlib.util
+from functools import cache
 
 EXTRA = "pip install 'aimusic-async[sandbox]'"
 _NEEDED = ("numpy", "mido", "PIL")
@@ -15,6 +16,7 @@ def missing() -> str:
     return f"the sandbox's files need the extra `sandbox` ({', '.join(names)}): {EXTRA}" if names else ""
 
 
+@cache
 def song_suffix() -> str:
     """The ending of a song's file: "mp3" with lameenc, else "wav"."""
     return "mp3" if importlib.util.find_spec("lameenc") is not None else "wav"

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from aimusic_async import Clip, ConfigurationError, MusicSession, TransportError, producer, sonic
-from aimusic_async.sandbox import Options, Sandbox
+from aimusic_async.sandbox import Options, Sandbox, formats
 
 SONG = sonic.CreateMusic(gpt_description_prompt="rain", mv="sonic-v5")
 WHAT_TO_DO = r"pip install 'aimusic-async\[sandbox\]'"
@@ -19,8 +19,10 @@ def without(monkeypatch):
 
     def hide(*names):
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in names else found(name))
+        formats.song_suffix.cache_clear()
 
-    return hide
+    yield hide
+    formats.song_suffix.cache_clear()
 
 
 async def test_without_the_extra_songs_are_made_and_a_download_says_at_once_what_to_install(without, tmp_path, caplog):
