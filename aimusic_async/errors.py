@@ -21,6 +21,10 @@ import attrs
 
 E = TypeVar("E", bound="MusicError")
 
+_JOINERS = "\u200c\u200d"
+"""Invisible, and part of words in some scripts."""
+_REQUEST_IDS = ("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid", "x-trace-id", "cf-ray")
+
 
 class JobInfo(Protocol):
     """What an error knows about its job; in practice an `aimusic_async.Job`."""
@@ -214,6 +218,22 @@ def _shown(value: object) -> str:
     return f"{text[:40]}…' ({len(value)} characters)" if isinstance(value, str) else f"{text[:40]}…"
 
 
+def one_line(text: str) -> str:
+    """Return what somebody else said as one line that a terminal or a log shows and never obeys.
+
+    Line breaks become spaces; what else cannot be printed (colours, bells, reversed reading) is shown as an escape.
+    """
+    return "".join(
+        char if char.isprintable() or char in _JOINERS else char.encode("unicode_escape").decode()
+        for char in " ".join(text.split())
+    )
+
+
+def request_id_of(headers: Mapping[str, str]) -> str | None:
+    """Return the id that the service, or what stands before it, gave a request; None without one."""
+    return next((headers[name] for name in _REQUEST_IDS if headers.get(name)), None)
+
+
 class ApiError(MusicError):
     """The service answered, and refused the request or failed."""
 
@@ -226,15 +246,25 @@ class ApiError(MusicError):
         body: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Keep what the service said: HTTP `status`, its `type` word, `message`, our `request`, its whole `body`."""
+        """Keep what the service said: HTTP `status`, its `type` word, `message`, our `request`, its whole `body`.
+
+        `headers`: those of the answer that help to find out what happened, with names in small letters. `message` is
+        one line that can be printed anywhere; `body` is as it came.
+        """
         self.status = status
         self.type = type
-        self.message = message
+        self.message: str = one_line(message)
         self.request = request
         self.body = body
         self.headers: Mapping[str, str] = dict(headers or {})
         operation = getattr(request, "operation", None)
-        super().__init__(f"{operation}: {message} (HTTP {status})" if operation else f"{message} (HTTP {status})")
+        known = f"HTTP {status}, request id {self.request_id}" if self.request_id else f"HTTP {status}"
+        super().__init__(f"{operation}: {self.message} ({known})" if operation else f"{self.message} ({known})")
+
+    @property
+    def request_id(self) -> str | None:
+        """The id under which the service, or what stands before it, knows the request; None when it gave none."""
+        return request_id_of(self.headers)
 
 
 class ValidationError(ApiError):
@@ -335,7 +365,7 @@ class JobError(MusicError):
         """Name the job, the reason, and whether the service has it; the last may become known after the error."""
         job = self.job
         if job.task_id:
-            fate = self._task.format(job.task_id)
+            fate = self._task.format(one_line(job.task_id))
         else:
             fate = f"{job.credits} credits were charged" if job.credits else "it was never sent; nothing was paid"
         return f"{job.key} {self._text} ({fate})"
@@ -348,10 +378,10 @@ class JobFailed(JobError):
 
     def __init__(self, job: JobInfo | str, reason: str, refunded: bool | None = None) -> None:  # noqa: FBT001 - as above
         """Keep the service's `reason`, and `refunded`: True or False as it said, None when it did not say."""
-        self.reason = reason
+        self.reason: str = one_line(reason)
         self.refunded = refunded
         money = {True: "; credits were refunded", False: "; credits were not refunded", None: ""}[refunded]
-        super().__init__(job, f"failed: {reason.rstrip('.')}{money}")
+        super().__init__(job, f"failed: {self.reason.rstrip('.')}{money}")
 
 
 class JobTimeout(JobError):

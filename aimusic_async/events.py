@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TypeAlias
 
 import attrs
 
-from .errors import ConfigurationError, JobInfo
+from .errors import ConfigurationError, JobInfo, request_id_of
 from .settings import check_function
 
 logger: logging.Logger = logging.getLogger("aimusic_async")
@@ -67,6 +67,13 @@ class RequestAnswered:
     job: JobInfo
     status: int | None
     seconds: float
+    headers: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    """Those of the answer that help to find out what happened, with names in small letters."""
+
+    @property
+    def request_id(self) -> str | None:
+        """The id under which the service, or what stands before it, knows the request; None when it gave none."""
+        return request_id_of(self.headers)
 
 
 @attrs.frozen

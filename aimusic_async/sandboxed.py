@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from .errors import MusicError
+from .events import logger
 from .limiting.bucket import STANDARD_RATE
 from .settings import Settings, check_capacity, check_rate
 
@@ -24,7 +25,7 @@ class _Session(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def close_with(self, stack: AsyncExitStack) -> None: ...
+    def close_with(self, stack: AsyncExitStack, *, cannot_download: str = "") -> None: ...
 
 
 S = TypeVar("S", bound=_Session)
@@ -63,7 +64,7 @@ class SandboxSession(Generic[S]):
 
     async def __aenter__(self) -> S:
         """Open both."""
-        from .sandbox import Sandbox  # noqa: PLC0415 - only who asks for a sandbox loads it
+        from .sandbox import Sandbox, formats  # noqa: PLC0415 - only who asks for a sandbox loads it
 
         if self._opening or self._session is not None:
             raise MusicError("this sandbox session is open already: call MusicSession.sandbox() for another")
@@ -84,7 +85,9 @@ class SandboxSession(Generic[S]):
                 )
                 session = self._make(settings=settings, **self._options)
                 await session.__aenter__()
-                session.close_with(stack.pop_all())
+                if said := formats.note():
+                    logger.info("in the sandbox, %s", said)
+                session.close_with(stack.pop_all(), cannot_download=formats.missing())
         finally:
             self._opening = False
         self._session = session

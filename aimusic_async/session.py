@@ -39,7 +39,7 @@ from .limiting.bucket import RateLimiter, TokenBucket
 from .limiting.plan import limit, period
 from .logs import show_logs
 from .orders import Orders
-from .settings import Settings, check_positive, is_loopback, scheme_and_host
+from .settings import Settings, check_positive, scheme_and_host
 from .slices import in_slices, see_through
 from .transport.http import HttpTransport
 
@@ -81,6 +81,8 @@ class MusicSession:
         poll_interval: float | None = None,
         webhook: WebhookConfig | None = None,
         http: aiohttp.ClientSession | None = None,
+        proxy: str | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
         budget: int | None = None,
         settings: Settings | None = None,
     ) -> None:
@@ -98,9 +100,12 @@ class MusicSession:
         recommends (sonic 15, others 5).
         `webhook`: the service reports by itself what becomes of a task, at an address of yours behind which one of
         the doors in `aimusic_async.webhooks` stands; then a song takes one request instead of two or more. `http`:
-        an aiohttp session of your own, never closed here. `budget`: credits that this session may spend at most.
-        `settings`: instead of key, address and interval, with more to set (`Settings.load`). Raises
-        `ConfigurationError`.
+        an aiohttp session of your own, never closed here; the API is reached as it is set up, files are not.
+        `proxy`: for the API and for files, `http://user:password@host:port` or `"none"`; else AIMUSIC_PROXY, else
+        HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY as other programs read them (which an `http` of your own reads
+        for itself). `ca_file`: a PEM file with certificates to trust beside the system's; else AIMUSIC_CA_FILE.
+        `budget`: credits that this session may spend at most. `settings`: instead of key, address, interval, proxy
+        and certificates, with more to set (`Settings.load`). Raises `ConfigurationError`.
         """
         check_arguments(
             limiter=limiter,
@@ -116,11 +121,19 @@ class MusicSession:
             "poll_interval": poll_interval,
             "rate": rate,
             "capacity": capacity,
+            "proxy": proxy,
+            "ca_file": ca_file,
         }
         if settings is not None and (doubled := [name for name, value in given.items() if value is not None]):
             raise ConfigurationError(f"give settings, or {doubled[0]}, not both")
         self._settings = settings or Settings.load(
-            api_key=api_key, base_url=base_url, poll_interval=poll_interval, rate=rate, capacity=capacity
+            api_key=api_key,
+            base_url=base_url,
+            poll_interval=poll_interval,
+            rate=rate,
+            capacity=capacity,
+            proxy=proxy,
+            ca_file=ca_file,
         )
         check_prices(self._settings.prices)
         if limiter is not None and (named := self._settings.plan_given()):
@@ -134,6 +147,7 @@ class MusicSession:
         self._budget = None if budget is None else Budget(budget)
         self._orders = Orders(self._budget)
         self._given_http = http
+        self._cannot_download = ""
         self._stack = AsyncExitStack()
         self._dispatcher: Dispatcher | None = None
         self._transport: HttpTransport | None = None
@@ -174,9 +188,9 @@ class MusicSession:
         `timeout=600` passes in ten. `rate`, `capacity`: the plan of its account, in requests per second of the service
         and requests at once; default the standard plan's. `box`: a running `Sandbox` of your own, instead of a new one
         with `speed`, `seed` and that plan; the session then takes the plan of the box, unless you name another.
-        `journal`, `poll_interval`, `webhook` and `budget` as for any session, `prices` as in `Settings`. Needs the
-        extra `sandbox` for
-        the audio (`pip install 'aimusic-async[sandbox]'`).
+        `journal`, `poll_interval`, `webhook` and `budget` as for any session, `prices` as in `Settings`. Downloads
+        need the extra `sandbox` (`pip install 'aimusic-async[sandbox]'`), and songs are MP3 with the extra `mp3`, else
+        WAV.
         """
         from .sandboxed import SandboxSession  # noqa: PLC0415 - only who asks for a sandbox loads it
 
@@ -241,8 +255,12 @@ class MusicSession:
             self._stack = stack.pop_all()
         self._transport, self._dispatcher = transport, dispatcher
 
-    def close_with(self, stack: AsyncExitStack) -> None:
-        """Close a stack last, when the session is left: what was opened for this session alone, such as a sandbox."""
+    def close_with(self, stack: AsyncExitStack, *, cannot_download: str = "") -> None:
+        """Close a stack last, when the session is left: what was opened for this session alone, such as a sandbox.
+
+        `cannot_download`: why there are no files to be had, if so.
+        """
+        self._cannot_download = cannot_download
         mine, self._stack = self._stack, stack
         self._stack.push_async_exit(mine)
 
@@ -488,8 +506,11 @@ class MusicSession:
 
         A file gets its name only when it is whole. What broke off, by an error, a cancellation or the end of the
         process, stays as a hidden `.part` where it can be gone on with: the same call does so. Four at a time for the
-        session, with connections of their own that carry neither key nor cookies. Unless the service itself runs on
-        this machine, files are asked for at public addresses only. Takes no token.
+        session, with connections of their own that carry neither key nor cookies. Takes no token.
+
+        Unless the service itself runs on this machine, files are asked for at public addresses only (and at those of
+        `Settings.trusted_networks`), whatever a host's name resolves to. Through a proxy that cannot be promised: the
+        proxy resolves names, so it must be one that keeps its own network to itself.
 
         Raises `DownloadFailed`, a `TransportError`, when the others are saved and some cannot be had; `OSError` for a
         folder that cannot be written; `ConfigurationError` for arguments that make no sense.
@@ -497,6 +518,8 @@ class MusicSession:
         from .files.download import Wishes, download  # noqa: PLC0415 - who downloads nothing does not load it
 
         self._open  # noqa: B018 - raises where it is not open, or not here
+        if self._cannot_download and formats != "lyrics":
+            raise ConfigurationError(self._cannot_download)
         wishes = Wishes.check(
             formats=formats,
             name=name,
@@ -510,10 +533,10 @@ class MusicSession:
 
     @cached_property
     def _file_hosts(self) -> FileHosts:
-        from .files.hosts import FileHosts, any_address, is_public  # noqa: PLC0415 - as above
+        from .files.hosts import FileHosts, allowed  # noqa: PLC0415 - as above
+        from .transport.network import Network  # noqa: PLC0415 - as above
 
-        local = is_loopback(scheme_and_host(self._settings.base_url)[1])
-        return FileHosts(any_address if local else is_public)
+        return FileHosts(allowed(self._settings), Network(self._settings))
 
     # --- the operations as methods -----------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ import attrs
 
 from .errors import ConfigurationError
 from .hiding import hide_arguments
+from .proxies import DIRECT, Proxy
 
 API_KEY = "AIMUSIC_API_KEY"
 BASE_URL = "AIMUSIC_BASE_URL"
@@ -22,14 +23,30 @@ SPEED = "AIMUSIC_SPEED"
 RATE = "AIMUSIC_RATE"
 CAPACITY = "AIMUSIC_CAPACITY"
 PRICES = "AIMUSIC_PRICES"
+PROXY = "AIMUSIC_PROXY"
+CA_FILE = "AIMUSIC_CA_FILE"
+TRUSTED_NETWORKS = "AIMUSIC_TRUSTED_NETWORKS"
 DEFAULT_BASE_URL = "https://api.aimusicapi.ai"
+
+
+def _path(given: str | os.PathLike[str] | None) -> str | None:
+    return os.fspath(given) if isinstance(given, os.PathLike) else given
+
+
+def _networks(given: str | Iterable[str]) -> tuple[str, ...]:
+    names = given.split(",") if isinstance(given, str) else list(given)
+    try:
+        return tuple(str(ipaddress.ip_network(name.strip())) for name in names if name.strip())
+    except (ValueError, AttributeError):
+        raise ConfigurationError(f"trusted_networks must hold networks such as 198.18.0.0/15; got {given!r}") from None
 
 
 @attrs.frozen(kw_only=True)
 class Settings:
     """Checked settings of one session; make them with `Settings.load`.
 
-    `api_key` is omitted from the repr. `base_url` is scheme, host and port, without `/api/v1`. Times are in seconds.
+    `api_key` and `proxy` are omitted from the repr. `base_url` is scheme, host and port, without `/api/v1`. Times are
+    in seconds.
     """
 
     api_key: str = attrs.field(repr=False)
@@ -52,6 +69,14 @@ class Settings:
     """Requests that the plan takes at once after a quiet time; None: one."""
     from_environment: frozenset[str] = attrs.field(default=frozenset(), repr=False, eq=False)
     """Which of these the environment named: what is given beside them goes first."""
+    proxy: str | None = attrs.field(default=None, repr=False)
+    """Proxy for the API and for files, as `http://user:password@host:port`, or `"none"`. None: as HTTPS_PROXY,
+    HTTP_PROXY, ALL_PROXY and NO_PROXY in the environment say. This machine itself is never reached through one."""
+    ca_file: str | None = attrs.field(default=None, converter=_path)
+    """A PEM file with certificates to trust beside the system's: of a company that inspects TLS, say."""
+    trusted_networks: tuple[str, ...] = attrs.field(default=(), converter=_networks)
+    """Networks that are not of the public internet, and from which files may be fetched all the same: for VPN programs
+    that give every name an address of 198.18.0.0/15, that network."""
 
     def __attrs_post_init__(self) -> None:
         _check_key(self.api_key)
@@ -66,6 +91,10 @@ class Settings:
             check_rate(self.rate)
         if self.capacity is not None:
             check_capacity(self.capacity)
+        if self.proxy is not None and self.proxy != DIRECT:
+            _check_proxy(self)
+        if self.ca_file is not None and not isinstance(self.ca_file, str):
+            raise ConfigurationError(f"ca_file must be the path of a file, not {type(self.ca_file).__name__}")
         if self.speed != 1 and not is_loopback(scheme_and_host(self.base_url)[1]):
             raise ConfigurationError(f"speed is for a sandbox on this machine; {self.base_url} runs at speed 1")
 
@@ -89,9 +118,13 @@ class Settings:
         speed: float | None = None,
         rate: float | None = None,
         capacity: int | None = None,
+        proxy: str | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
+        trusted_networks: Iterable[str] | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> Settings:
         """Take what is given, else what the environment says, else the defaults.
+
 
         The variables are AIMUSIC_API_KEY, AIMUSIC_BASE_URL, AIMUSIC_SPEED, AIMUSIC_RATE, AIMUSIC_CAPACITY, and
         AIMUSIC_PRICES, such as `sonic.create_music=14, sonic.create_music sonic-v5=12`. Raises `ConfigurationError`
@@ -119,6 +152,9 @@ class Settings:
             rate=to_rate(env[RATE], RATE) if RATE in found else rate,
             capacity=to_capacity(env[CAPACITY], CAPACITY) if CAPACITY in found else capacity,
             from_environment=frozenset(found),
+            proxy=proxy if proxy is not None else env.get(PROXY) or None,
+            ca_file=ca_file if ca_file is not None else env.get(CA_FILE) or None,
+            trusted_networks=env.get(TRUSTED_NETWORKS, "") if trusted_networks is None else trusted_networks,
         )
 
 
@@ -222,11 +258,20 @@ def _check_key(key: str) -> None:
         raise ConfigurationError("the API key holds a space, a line break or a non-ASCII character; copy it again")
 
 
+def _check_proxy(settings: Settings) -> None:
+    try:
+        Proxy.parse(settings.proxy or "", "proxy=")
+    except ConfigurationError as error:
+        raise error.with_traceback(None) from None  # whose frames hold the password
+
+
 def _check_url(base_url: str) -> None:
     if not isinstance(base_url, str):
         raise ConfigurationError(f"base_url must be a string, not {type(base_url).__name__}")
     if "@" in base_url:
         raise ConfigurationError("base_url must not hold a user name or password")
+    if not base_url.isprintable() or " " in base_url:
+        raise ConfigurationError(f"base_url holds a blank or a line break; copy it again: {base_url!r}")
     scheme, host = scheme_and_host(base_url)
     if not host or set(base_url.partition("://")[2]) & set("/?#"):
         raise ConfigurationError(f"base_url must look like https://host, without a path; got {base_url!r}")

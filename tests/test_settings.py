@@ -1,8 +1,9 @@
 """Settings: found where the documentation says, refused when they would hurt."""
 
+import aiohttp
 import pytest
 
-from aimusic_async import ConfigurationError, Settings
+from aimusic_async import ConfigurationError, MusicSession, Settings
 
 
 def load(environ=None, **given):
@@ -56,6 +57,33 @@ def test_a_password_in_the_address_is_refused_and_not_shown():
         with pytest.raises(ConfigurationError) as caught:
             load(api_key="k", base_url=url)
         assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://h.example ", " https://h", "https://h .x", "https://h\n", "https://h\t", "https://h\r\nX: y"]
+)
+def test_an_address_with_blanks_or_line_breaks_is_refused(url):
+    with pytest.raises(ConfigurationError, match="base_url holds a blank or a line break"):
+        load(api_key="k", base_url=url)
+
+
+@pytest.mark.parametrize("given", ["http://proxy:3128", b"x", 3, object, aiohttp.ClientSession])
+def test_http_must_be_a_session_of_aiohttp(given):
+    with pytest.raises(ConfigurationError, match=r"http must be an aiohttp\.ClientSession, not"):
+        MusicSession("k", http=given)
+    assert "proxy=" in str(refused_with(http="http://proxy:3128"))
+
+
+def refused_with(**options):
+    with pytest.raises(ConfigurationError) as caught:
+        MusicSession("k", **options)
+    return caught.value
+
+
+@pytest.mark.parametrize("option", [{"proxy": "http://h:1"}, {"ca_file": "ca.pem"}])
+def test_settings_beside_what_they_hold_are_refused(option):
+    with pytest.raises(ConfigurationError, match="give settings, or"):
+        MusicSession(settings=load(api_key="k"), **option)
 
 
 @pytest.mark.parametrize("key", ["two words", "line\nbreak", "naïve", "tab\t"])

@@ -72,7 +72,13 @@ _BY_TEXT: Mapping[int, tuple[tuple[str, type[ApiError]], ...]] = {
 
 
 def refusal(
-    status: int, body: Any, *, text: str = "", retry_after: float | None = None, request: object | None = None
+    status: int,
+    body: Any,
+    *,
+    text: str = "",
+    retry_after: float | None = None,
+    request: object | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> ApiError | None:
     """Return the error for an answer, None when it is none."""
     fields = body if isinstance(body, dict) else {}
@@ -85,7 +91,13 @@ def refusal(
         return None
     message = message_of(fields) or text or "the service gave no reason"
     kind = _kind(status, message)
-    common: dict[str, Any] = {"status": status, "type": _word(fields), "request": request, "body": body}
+    common: dict[str, Any] = {
+        "status": status,
+        "type": _word(fields),
+        "request": request,
+        "body": body,
+        "headers": headers,
+    }
     if kind is RateLimited:
         return RateLimited(message, retry_after=retry_after, **common)
     return kind(message, **common)

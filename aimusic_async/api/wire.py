@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
-from ..errors import ApiError, ServerError
+from ..errors import ApiError, ServerError, one_line
 from .forgiving import UNREADABLE, maybe_text, number, structure
 from .refusals import message_of, refusal
 from .request import Answer, Request
@@ -37,16 +37,22 @@ class Reply:
     """The beginning of an answer that is not JSON."""
     retry_after: float | None = None
     """Seconds, from the header of that name."""
+    headers: Mapping[str, str] = attrs.field(factory=dict, eq=False)
+    """Those that help to find out what happened, with names in small letters."""
 
     @classmethod
-    def parse(cls, status: int, body: bytes, *, retry_after: str | None = None) -> Reply:
+    def parse(
+        cls, status: int, body: bytes, *, retry_after: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
         """Read an answer's bytes; never fails."""
         seconds = number(retry_after)
         wait = seconds if seconds is not None and seconds >= 0 else None
+        kept = headers or {}
         try:
-            return cls(status=status, body=json.loads(body), retry_after=wait)
+            return cls(status=status, body=json.loads(body), retry_after=wait, headers=kept)
         except (ValueError, RecursionError):
-            return cls(status=status, text=" ".join(body[:200].decode(errors="replace").split()), retry_after=wait)
+            text = one_line(body[:200].decode(errors="replace"))
+            return cls(status=status, text=text, retry_after=wait, headers=kept)
 
     @property
     def fields(self) -> Mapping[str, Any]:
@@ -264,11 +270,19 @@ def _refunded(fields: Mapping[str, Any], reason: str) -> bool | None:
 
 
 def _raise_refusal(request: Request[Any] | type[Request[Any]], reply: Reply) -> None:
-    if error := refusal(reply.status, reply.body, text=reply.text, retry_after=reply.retry_after, request=request):
+    error = refusal(
+        reply.status,
+        reply.body,
+        text=reply.text,
+        retry_after=reply.retry_after,
+        request=request,
+        headers=reply.headers,
+    )
+    if error is not None:
         raise error
 
 
 def _senseless(request: Request[Any] | type[Request[Any]], reply: Reply, why: str) -> ApiError:
     shown = reply.text or json.dumps(reply.body)[:200]
     message = f"the answer makes no sense ({why}): {shown}"
-    return ServerError(message, status=reply.status, request=request, body=reply.body)
+    return ServerError(message, status=reply.status, request=request, body=reply.body, headers=reply.headers)

@@ -78,8 +78,10 @@ def demo(
     async def work(screen: Screen) -> int:
         from .demo import run_demo  # noqa: PLC0415 - each command loads what it needs
 
-        need_sandbox()
+        said = need_sandbox()
         console, row = _outputs(screen, "file")
+        if said:
+            console.print(said, highlight=False)
         return await run_demo(out.expanduser(), speed=speed, seed=seed, console=console, row=row)
 
     finish(options, work)
@@ -132,8 +134,10 @@ def sandbox(
         if switches:
             show_switches(era, _console(), screen.row if screen.as_json else None)
             return Exit.DONE
-        need_sandbox()
+        said = need_sandbox()
         console, row = _outputs(screen, "export")
+        if said:
+            console.print(said, highlight=False)
         return await run_sandbox(
             host,
             port,

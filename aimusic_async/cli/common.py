@@ -101,6 +101,22 @@ class Account(Output):
             rich_help_panel=_ACCOUNT,
         ),
     ] = None
+    proxy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Proxy for the service and for files, or `none`; else AIMUSIC_PROXY, else HTTPS_PROXY.",
+            rich_help_panel=_ACCOUNT,
+        ),
+    ] = None
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Certificates to trust beside the system's; else AIMUSIC_CA_FILE.",
+            rich_help_panel=_ACCOUNT,
+        ),
+    ] = None
     journal: Annotated[
         Path | None,
         typer.Option(
@@ -270,7 +286,8 @@ async def opened(options: Account, screen: Screen) -> AsyncIterator[MusicSession
     if options.journal is not None and not keeps:
         raise ConfigurationError("give --journal or --no-journal, not both")
     if options.sandbox:
-        need_sandbox()
+        if said := need_sandbox():
+            screen.note(said)
         plan = Settings.load(api_key="none", base_url="http://localhost", rate=options.rate, capacity=options.capacity)
         screen.speed = plan.speed
         if SPEED not in os.environ:
@@ -292,6 +309,8 @@ async def opened(options: Account, screen: Screen) -> AsyncIterator[MusicSession
         prices=options.prices,
         rate=options.rate,
         capacity=options.capacity,
+        proxy=options.proxy,
+        ca_file=options.ca_file,
     )
     screen.has_journal, screen.speed = keeps, settings.speed
     file = _journal_path(options) if keeps else None
@@ -352,15 +371,13 @@ def known_prices(given: Iterable[str] = ()) -> dict[str, int]:
     return prices
 
 
-def need_sandbox() -> None:
-    """Raise `ConfigurationError` when the sandbox's libraries are not installed."""
-    import importlib.util  # noqa: PLC0415 - only sandboxes need it
+def need_sandbox() -> str:
+    """Raise `ConfigurationError` when the sandbox's libraries are not installed; return what to say of its songs."""
+    from ..sandbox import formats  # noqa: PLC0415 - only sandboxes need it
 
-    missing = [name for name in ("numpy", "lameenc", "mido", "PIL") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ConfigurationError(
-            f"the sandbox needs the extra `sandbox` ({', '.join(missing)}): pip install 'aimusic-async[sandbox]'"
-        )
+    if why := formats.missing():
+        raise ConfigurationError(why)
+    return formats.note()
 
 
 def check_folder(folder: Path) -> None:

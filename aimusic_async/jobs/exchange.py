@@ -112,7 +112,8 @@ class Exchange:
             on_sent()
         self._log(work, purpose, started, reply.status)
         if self._events.listeners(RequestAnswered):
-            self._events.emit(RequestAnswered(purpose, work.job, reply.status, self._clock.now() - started))
+            seconds = self._clock.now() - started
+            self._events.emit(RequestAnswered(purpose, work.job, reply.status, seconds, reply.headers))
         return Answered(reply, poll)
 
     def _log(self, work: Work, purpose: Purpose, started: float, came: object) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from ..api.request import Request
 from ..api.results import Clip
-from ..errors import ConfigurationError, JobCancelled, MusicError
+from ..errors import ConfigurationError, JobCancelled, MusicError, one_line
 from ..events import JobState, logger
 from ..home import Home
 from .unread import Ended, log_error
@@ -270,7 +270,7 @@ class Unfinished:
     def _count(self, state: JobState, name: str) -> None:
         self.counts[state] += 1
         if state is not JobState.CANCELLED or self.counts[state] <= _SHOWN:
-            self.names[state].append(name)
+            self.names[state].append(one_line(name))
 
 
 def warn_of_unfinished(who: str, left: Unfinished, *, journal: bool = False) -> None:

@@ -14,6 +14,7 @@ from attrs import define, field
 from aimusic_async.sandbox import texts
 from aimusic_async.sandbox.audio import mp3_frames
 from aimusic_async.sandbox.desk import World
+from aimusic_async.sandbox.formats import missing
 from aimusic_async.sandbox.music import Tune
 from aimusic_async.sandbox.music.m4a import m4a
 from aimusic_async.sandbox.tasks import Clip
@@ -79,14 +80,16 @@ class Files:
             status = self.world.options.fresh_file_status
             return web.Response(status=status, text=texts.gateway_page(status), content_type="text/html")
         path = self._folder / request.match_info["name"]
+        uploaded = clip.audio is not None and suffix == clip.audio.suffix
+        if not uploaded and (why := missing()):
+            return web.json_response({"error": why}, status=501, reason=why)
         if not path.exists():
             make: Callable[[], bytes]
-            if clip.audio is not None and suffix == clip.audio.suffix:
+            if clip.audio is not None and uploaded:
                 make = functools.partial(bytes, clip.audio.data)
             else:
                 make = functools.partial(render, self.world.tunes.of(clip), clip.parts, suffix)
             await asyncio.get_running_loop().run_in_executor(self._worker, _write, path, make)
-        uploaded = clip.audio is not None and suffix == clip.audio.suffix
         kind = clip.audio.content_type if clip.audio is not None and uploaded else TYPES[suffix]
         return web.FileResponse(path, headers={"Content-Type": kind})
 

@@ -9,6 +9,7 @@ from aimusic_async.sandbox import sonic_songs as songs
 from aimusic_async.sandbox import sonic_tools as tools
 from aimusic_async.sandbox import texts
 from aimusic_async.sandbox.desk import Handler, Operation, Platform, World, refuse_if_timed_out
+from aimusic_async.sandbox.formats import song_suffix
 from aimusic_async.sandbox.models import spelled
 from aimusic_async.sandbox.options import Options
 from aimusic_async.sandbox.rules import WEBHOOK, Body, always, choice, flag, number, one_of, rising, text, webhook
@@ -274,7 +275,7 @@ def _by_task_type(body: Body, options: Options) -> Operation:
 def _clip_body(world: World, clip: Clip, now: float) -> dict[str, Any]:
     state = clip.state(now)
     done = state == "succeeded"
-    streaming = world.file(f"streaming/{clip.id}.mp3") if state == "running" else ""
+    streaming = world.file(f"streaming/{clip.id}.{song_suffix()}") if state == "running" else ""
     body: dict[str, Any] = {
         "clip_id": clip.id,
         "state": state,
@@ -282,7 +283,7 @@ def _clip_body(world: World, clip: Clip, now: float) -> dict[str, Any]:
         "tags": clip.tags,
         "lyrics": clip.lyrics,
         "image_url": world.file(f"image_{clip.id}.jpeg") if done else "",
-        "audio_url": world.file(f"{clip.id}.mp3") if done else streaming,
+        "audio_url": world.file(f"{clip.id}.{song_suffix()}") if done else streaming,
         "video_url": None,
         "created_at": world.calendar_at(clip.accepted_at).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
         "mv": spelled(clip.mv, world.options.mv_spelling),

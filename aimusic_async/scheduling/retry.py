@@ -57,7 +57,7 @@ def after_failure(error: MusicError, repeat: Repeat, tries: int) -> Again | Give
         case RateLimited():
             return Again(0.0)  # it surely was not taken, and the limiter pauses for everybody
         case NotSent() if repeat is not Repeat.POLL:
-            most = _TRIES
+            most = _TRIES if error.passing else 1
         case TransportError() | ServerError() if repeat is Repeat.NEVER:
             return OutcomeUnknown()
         case TransportError() | ServerError() if repeat is Repeat.POLL:

@@ -104,8 +104,22 @@ def test_a_missing_part_of_the_sandbox_is_named(monkeypatch):
     import importlib.util
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigurationError, match=r"\(numpy, lameenc, mido, PIL\): pip install"):
+    with pytest.raises(ConfigurationError, match=r"\(numpy, mido, PIL\): pip install"):
         need_sandbox()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--proxy", "socks5://127.0.0.1:9", "proxy= names a proxy of the kind socks5"),
+        ("--ca-file", "nowhere.pem", "ca_file nowhere.pem cannot be used: No such file"),
+    ],
+)
+def test_a_proxy_or_certificates_that_cannot_be_used_are_one_clear_line(monkeypatch, option, value, words):
+    monkeypatch.setenv("AIMUSIC_API_KEY", "k")
+    result = run("credits", option, value)
+    assert result.exit_code == 2
+    assert words in " ".join(result.output.split())
 
 
 # --- the plan --------------------------------------------------------------------------------------------------------

@@ -207,6 +207,7 @@ def test_output_options_are_the_same_for_every_command():
     assert {one.name for one in option_parameters(Sending)} == {
         "as_json", "quiet", "debug", "sandbox", "key_file", "base_url", "rate", "capacity", "journal", "account",
         "price", "no_journal", "budget", "timeout", "out", "key", "dry_run", "resend_failed", "resend_unknown",
+        "proxy", "ca_file",
     }  # fmt: skip
 
 

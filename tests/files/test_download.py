@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 import mutagen.id3
 import pytest
-import stamina
 from aiohttp import web
 
 from aimusic_async import (
@@ -33,9 +32,9 @@ JPEG = b"\xff\xd8\xff\xe0 a picture"
 
 
 @pytest.fixture(autouse=True)
-def no_pauses():
-    with stamina.set_testing(True, attempts=2, cap=True):
-        yield
+def no_pauses(monkeypatch):
+    monkeypatch.setattr("aimusic_async.files.fetch._pause", lambda *_: 0.0)
+    monkeypatch.setattr("aimusic_async.files.fetch._ATTEMPTS", 2)
 
 
 @pytest.fixture

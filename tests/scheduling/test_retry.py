@@ -25,6 +25,7 @@ TABLE = [
     # what went wrong, after a paid request, after a free one, after a poll
     (refused(RateLimited, 429), Again, Again, Again),
     (NotSent("no connection"), Again, Again, Again),
+    (NotSent("the certificate is not trusted", passing=False), GiveUp, GiveUp, Again),
     (TransportError("lost"), OutcomeUnknown, Again, Again),
     (refused(ServerError, 500), OutcomeUnknown, Again, Again),
     (refused(ServerError, 502), OutcomeUnknown, Again, Again),
