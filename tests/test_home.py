@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from aimusic_async import (
+    AccountJournal,
     MusicError,
     MusicSession,
     Settings,
@@ -31,6 +32,7 @@ class Elsewhere:
     def __init__(self, loop, music, group, job):
         self.loop, self.music, self.group, self.job = loop, music, group, job
         self.jobs = group.jobs
+        self.journal = music._journal and AccountJournal(music._journal, music._account, music._dispatcher.written)
 
     def unchanged(self):
         """Nothing of what was tried arrived."""
@@ -93,6 +95,8 @@ async def call(function, *args, **options):
 USES = {
     "run": lambda at: at.music.run(request()),
     "a method": lambda at: at.music.sonic.upsample_tags(tags="pop"),
+    "the journal's budgets": lambda at: at.journal.budgets(),
+    "the journal's jobs": lambda at: at.journal.jobs(),
     "credits": lambda at: at.music.credits(),
     "submit": lambda at: call(at.music.submit, request()),
     "attach": lambda at: call(at.music.attach, sonic.CreateMusic, "t-1"),

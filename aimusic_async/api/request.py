@@ -78,7 +78,8 @@ class Request(Generic[R]):
     @classmethod
     def __attrs_init_subclass__(cls) -> None:
         if any(field.name == "webhook_secret" for field in attrs.fields(cls)):
-            cls.__init__ = hide_arguments(cls.__init__)  # type: ignore[method-assign]  # the same, for who reads types
+            hidden = hide_arguments(cls.__init__)
+            setattr(cls, "__init__", hidden)  # noqa: B010 - the same as it was, for who reads types
 
     def __attrs_post_init__(self) -> None:
         check(self.operation, self.fields(), self)
