@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` says the same to Py
     from .api.results import AlignedWord as AlignedWord
     from .api.results import Bpm as Bpm
     from .api.results import Clip as Clip
+    from .api.results import ClipFile as ClipFile
+    from .api.results import ClipFiles as ClipFiles
     from .api.results import Clips as Clips
     from .api.results import Credits as Credits
     from .api.results import Lyrics as Lyrics
@@ -72,6 +74,7 @@ if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` says the same to Py
     from .errors import ValidationError as ValidationError
     from .errors import WebhookError as WebhookError
     from .errors import WrongLoop as WrongLoop
+    from .events import BalanceDiffers as BalanceDiffers
     from .events import CreditsShort as CreditsShort
     from .events import Event as Event
     from .events import Events as Events
@@ -109,8 +112,8 @@ else:
         "api.plain": "from_plain to_plain",
         "api.request": "Answer Endpoint Request",
         "api.results": """
-            AlignedWord Bpm Clip Clips Credits Lyrics LyricsText LyricsTimeline Midi MidiInstrument MidiNote Persona
-            Song Stems TagSuggestion UploadedClip Voice Vox Wav
+            AlignedWord Bpm Clip ClipFile ClipFiles Clips Credits Lyrics LyricsText LyricsTimeline Midi MidiInstrument
+            MidiNote Persona Song Stems TagSuggestion UploadedClip Voice Vox Wav
         """,
         "api.wire": "SongEvent",
         "callbacks": "WebhookConfig",
@@ -122,8 +125,8 @@ else:
             StaleTimestamp SubmissionUnknown SubscriptionRequired TransportError ValidationError WebhookError WrongLoop
         """,
         "events": """
-            CreditsShort Event Events JobChanged JobState JobStreaming Purpose RefusedRepeatedly RequestAnswered
-            RequestRefused RequestSent Stats Verdict WebhookReceived
+            BalanceDiffers CreditsShort Event Events JobChanged JobState JobStreaming Purpose RefusedRepeatedly
+            RequestAnswered RequestRefused RequestSent Stats Verdict WebhookReceived
         """,
         "journal.account": "AccountJournal",
         "jobs.group": "JobGroup",

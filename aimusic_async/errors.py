@@ -299,7 +299,7 @@ class NotSent(TransportError):
 
     def __init__(self, message: str, passing: bool = True) -> None:  # noqa: FBT001, FBT002 - `cls(*args)` has no names
         """Say why it was not sent, and whether that passes."""
-        self.passing = passing
+        self.passing: bool = passing
         super().__init__(message)
 
 

@@ -104,6 +104,16 @@ class CreditsShort:
 
 
 @attrs.frozen
+class BalanceDiffers:
+    """The balance fell by more credits than this session's requests explain: see `Settings.prices`."""
+
+    fell: int
+    """Credits by which it fell since it was read before."""
+    explained: int
+    """Credits that the requests since then may have cost, as priced here."""
+
+
+@attrs.frozen
 class JobChanged:
     """A job has a new state."""
 
@@ -160,6 +170,7 @@ Event: TypeAlias = (
     | RequestRefused
     | RefusedRepeatedly
     | CreditsShort
+    | BalanceDiffers
     | JobChanged
     | JobStreaming
     | WebhookReceived

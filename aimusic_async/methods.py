@@ -89,6 +89,7 @@ class Sonic(Platform):
     get_bpm: Final = Method(sonic.GetBpm)
     get_vox: Final = Method(sonic.GetVox)
     get_wav: Final = Method(sonic.GetWav)
+    download: Final = Method(sonic.Download)
     get_midi: Final = Method(sonic.GetMidi)
     get_lyrics_timeline: Final = Method(sonic.GetLyricsTimeline)
     upsample_tags: Final = Method(sonic.UpsampleTags)

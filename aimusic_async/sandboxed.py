@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
@@ -46,6 +46,7 @@ class SandboxSession(Generic[S]):
         rate: float | None,
         capacity: int | None,
         poll_interval: float | None,
+        prices: Mapping[str, int] | None,
         **options: Any,
     ) -> None:
         self._make = make
@@ -55,6 +56,7 @@ class SandboxSession(Generic[S]):
         self._rate = rate
         self._capacity = capacity
         self._poll_interval = poll_interval
+        self._prices = prices or {}
         self._options = options
         self._session: S | None = None
         self._opening = False
@@ -75,6 +77,7 @@ class SandboxSession(Generic[S]):
                     api_key=box.key,
                     base_url=box.url,
                     poll_interval=self._poll_interval,
+                    prices=self._prices,
                     speed=box.options.speed,
                     rate=1 / box.options.period if self._rate is None else self._rate,
                     capacity=box.options.capacity if self._capacity is None else self._capacity,

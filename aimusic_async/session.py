@@ -7,7 +7,7 @@ import math
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import aiohttp
 import anyio
 
+from .api.pricing import check_prices, cost_of
 from .api.request import Answer, Request
 from .api.results import Credits
 from .arguments import check_account, check_arguments, check_key, check_name
@@ -121,6 +122,7 @@ class MusicSession(Platforms):
         self._settings = settings or Settings.load(
             api_key=api_key, base_url=base_url, poll_interval=poll_interval, rate=rate, capacity=capacity
         )
+        check_prices(self._settings.prices)
         if limiter is not None and (named := self._settings.plan_given()):
             raise ConfigurationError(f"give {named}, or a limiter of your own that has it, not both")
         self._limiter = limiter
@@ -164,6 +166,7 @@ class MusicSession(Platforms):
         poll_interval: float | None = None,
         webhook: WebhookConfig | None = None,
         budget: int | None = None,
+        prices: Mapping[str, int] | None = None,
     ) -> AbstractAsyncContextManager[Self]:
         """Open a session on a local stand-in for the service: no key, no network, nothing paid.
 
@@ -171,14 +174,23 @@ class MusicSession(Platforms):
         `timeout=600` passes in ten. `rate`, `capacity`: the plan of its account, in requests per second of the service
         and requests at once; default the standard plan's. `box`: a running `Sandbox` of your own, instead of a new one
         with `speed`, `seed` and that plan; the session then takes the plan of the box, unless you name another.
-        `journal`, `poll_interval`, `webhook` and `budget` as for any session. Needs the extra `sandbox` for
+        `journal`, `poll_interval`, `webhook` and `budget` as for any session, `prices` as in `Settings`. Needs the
+        extra `sandbox` for
         the audio (`pip install 'aimusic-async[sandbox]'`).
         """
         from .sandboxed import SandboxSession  # noqa: PLC0415 - only who asks for a sandbox loads it
 
         options = {"journal": journal, "webhook": webhook, "budget": budget}
         return SandboxSession(
-            cls, box, speed=speed, seed=seed, rate=rate, capacity=capacity, poll_interval=poll_interval, **options
+            cls,
+            box,
+            speed=speed,
+            seed=seed,
+            rate=rate,
+            capacity=capacity,
+            poll_interval=poll_interval,
+            prices=prices,
+            **options,
         )
 
     async def __aenter__(self) -> Self:
@@ -428,8 +440,20 @@ class MusicSession(Platforms):
         check_name("name", name)
         return JobGroup(self, name=name, timeout=timeout, on_failure=on_failure, budget=budget, history=history)
 
+    @property
+    def prices(self) -> Mapping[str, int]:
+        """Prices that differ from those of the request classes: see `Settings.prices`."""
+        return self._settings.prices
+
+    def cost_of(self, request: Request[Any]) -> int:
+        """Return the credits that a request costs, as priced here."""
+        return cost_of(request, self._settings.prices)
+
     async def credits(self) -> Credits:
-        """Return what the account has left. Free, but takes a token."""
+        """Return what the account has left. Free, but takes a token.
+
+        A balance that fell by more than the requests since the last time explain is logged, with `BalanceDiffers`.
+        """
         from .api.account import GetCredits  # noqa: PLC0415 - loads the operations, which not every program needs
 
         return await self.run(GetCredits())
@@ -449,7 +473,8 @@ class MusicSession(Platforms):
     ) -> list[Path]:
         """Save the files of songs, stems or clips into a folder, which is made when missing; return their paths.
 
-        `what` may also be a `Wav`, a `Midi`, a `LyricsTimeline` (saved as .lrc), a job, or several of all these.
+        `what` may also be a `Wav`, `ClipFiles`, a `Midi`, a `LyricsTimeline` (saved as .lrc), a job, or several of all
+        these.
 
         `formats`: of each clip, any of "audio", "cover", "video" and "lyrics"; what the service did not make is left
         out, but for audio. `name`: how files are called, without suffix; fields are {title} {clip_id} {index} (from

@@ -8,7 +8,7 @@ import ipaddress
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 import attrs
@@ -21,6 +21,7 @@ BASE_URL = "AIMUSIC_BASE_URL"
 SPEED = "AIMUSIC_SPEED"
 RATE = "AIMUSIC_RATE"
 CAPACITY = "AIMUSIC_CAPACITY"
+PRICES = "AIMUSIC_PRICES"
 DEFAULT_BASE_URL = "https://api.aimusicapi.ai"
 
 
@@ -39,6 +40,10 @@ class Settings:
     """Longest wait for a connection; nothing was sent when it runs out."""
     stuck_after: float = 3600.0
     """A task that still runs this long after its acceptance ends as `JobTimeout`, even without a timeout."""
+    prices: Mapping[str, int] = attrs.field(factory=dict, hash=False)
+    """Credits that differ from those of the request classes, by operation (`{"sonic.create_music": 14}`), or by
+    operation and model (`{"sonic.create_music sonic-v5": 12}`), which goes first. Budgets, plans, `Job.credits` and the
+    journal count with them."""
     speed: float = 1.0
     """How much faster than real time the service runs: 1, but for a sandbox. Every other time is in its seconds."""
     rate: float | None = None
@@ -56,6 +61,7 @@ class Settings:
         check_positive("connect_timeout", self.connect_timeout)
         check_positive("stuck_after", self.stuck_after)
         check_positive("speed", self.speed)
+        _check_prices(self.prices)
         if self.rate is not None:
             check_rate(self.rate)
         if self.capacity is not None:
@@ -79,6 +85,7 @@ class Settings:
         poll_interval: float | None = None,
         connect_timeout: float = 10.0,
         stuck_after: float = 3600.0,
+        prices: Mapping[str, int] | None = None,
         speed: float | None = None,
         rate: float | None = None,
         capacity: int | None = None,
@@ -86,8 +93,9 @@ class Settings:
     ) -> Settings:
         """Take what is given, else what the environment says, else the defaults.
 
-        The variables are AIMUSIC_API_KEY, AIMUSIC_BASE_URL, AIMUSIC_SPEED, AIMUSIC_RATE and AIMUSIC_CAPACITY. Raises
-        `ConfigurationError` without a key, with a host that the key should not be sent to, or for a senseless number.
+        The variables are AIMUSIC_API_KEY, AIMUSIC_BASE_URL, AIMUSIC_SPEED, AIMUSIC_RATE, AIMUSIC_CAPACITY, and
+        AIMUSIC_PRICES, such as `sonic.create_music=14, sonic.create_music sonic-v5=12`. Raises `ConfigurationError`
+        without a key, with a host that the key should not be sent to, or for a senseless number.
         """
         env = os.environ if environ is None else environ
         key = api_key if api_key is not None else env.get(API_KEY)
@@ -106,6 +114,7 @@ class Settings:
             poll_interval=poll_interval,
             connect_timeout=connect_timeout,
             stuck_after=stuck_after,
+            prices=read_prices(env.get(PRICES, "").split(",")) if prices is None else prices,
             speed=_speed(env.get(SPEED)) if speed is None else speed,
             rate=to_rate(env[RATE], RATE) if RATE in found else rate,
             capacity=to_capacity(env[CAPACITY], CAPACITY) if CAPACITY in found else capacity,
@@ -182,6 +191,27 @@ def _speed(text: str | None) -> float:
         return float(text) if text else 1.0
     except ValueError:
         raise ConfigurationError(f"{SPEED} must be a number; got {text!r}") from None
+
+
+def read_prices(written: Iterable[str]) -> dict[str, int]:
+    """Read prices such as `sonic.create_music=14`; raises `ConfigurationError` for what is none."""
+    prices: dict[str, int] = {}
+    for one in filter(str.strip, written):
+        name, _, credits_ = one.rpartition("=")
+        if not name.strip() or not credits_.strip().isascii() or not credits_.strip().isdigit():
+            raise ConfigurationError(f"a price looks like sonic.create_music=14; got {one.strip()!r}")
+        prices[" ".join(name.split())] = int(credits_)
+    return prices
+
+
+def _check_prices(prices: Mapping[str, int]) -> None:
+    if not isinstance(prices, Mapping):
+        raise ConfigurationError(f"prices must map operations to credits, not be a {type(prices).__name__}")
+    for name, price in prices.items():
+        if not isinstance(name, str):
+            raise ConfigurationError(f"prices must name operations such as 'sonic.create_music'; got {name!r}")
+        if not isinstance(price, int) or isinstance(price, bool) or price < 0:
+            raise ConfigurationError(f"prices[{name!r}] must be a whole number of credits, 0 or more; got {price!r}")
 
 
 def _check_key(key: str) -> None:

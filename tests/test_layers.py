@@ -23,7 +23,7 @@ FLOORS = {
     "cli": 7, "__main__": 7,
 }  # fmt: skip
 APART = {"sandbox"}  # stands beside the house: nothing of the client's in it, and only at the door do we ask for it
-ASKS_FOR_THE_SANDBOX = {"session.py", "sandboxed.py", "cli/demo.py", "cli/sandbox.py"}
+ASKS_FOR_THE_SANDBOX = {"session.py", "sandboxed.py", "cli/demo.py", "cli/sandbox.py", "cli/switches.py"}
 
 
 def modules():

@@ -38,8 +38,8 @@ class Endpoint:
     answer: Answer = Answer.TASK
     may_be_task: bool = False
     """Whether an argument can turn a direct answer into a task."""
-    fixed: Mapping[str, str] = attrs.field(factory=dict)
-    """Fields that every such request carries (`task_type`)."""
+    fixed: Mapping[str, object] = attrs.field(factory=dict)
+    """Fields that every such request carries (`task_type`), unless a field of the class says otherwise."""
     clips: int = 1
     """How many clips a finished task has at least; a list that is shorter still grows."""
     reply_within: float = 60.0
@@ -78,8 +78,7 @@ class Request(Generic[R]):
     @classmethod
     def __attrs_init_subclass__(cls) -> None:
         if any(field.name == "webhook_secret" for field in attrs.fields(cls)):
-            hidden = hide_arguments(cls.__init__)
-            setattr(cls, "__init__", hidden)  # noqa: B010 - the same as it was, for who reads types
+            setattr(cls, "__init__", hide_arguments(cls.__init__))  # noqa: B010 - nothing for those who read types
 
     def __attrs_post_init__(self) -> None:
         check(self.operation, self.fields(), self)

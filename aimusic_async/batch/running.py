@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 import attrs
 
-from ..api.results import Clips, LyricsTimeline, Midi, Stems, Wav
+from ..api.results import WITH_FILES, Clips, Stems
 from ..errors import ConfigurationError, MusicError
 from ..events import JobState
 from ..files.download import Format, Wishes
@@ -46,8 +46,6 @@ _AT_ONCE = 4
 """Rows whose files are saved at the same time; each may have several."""
 _WITHOUT_A_BREAK = 500
 """Rows to submit before yielding to the event loop."""
-_FILES = (Clips, Wav, Midi, LyricsTimeline)
-"""Results that are saved as files of their own; all others as JSON."""
 
 
 class Batch:
@@ -152,6 +150,7 @@ class Batch:
             durations=self._tracker.durations,
             period=self._period,
             resend=self._resent,
+            prices=music.prices,
         )
 
     # --- while it runs -----------------------------------------------------------------------------------------------
@@ -295,7 +294,7 @@ class Batch:
     async def _save(self, row: Row, job: Job[Any], result: Any) -> list[Path]:
         if self._out is None:
             return []
-        if not isinstance(result, _FILES):
+        if not isinstance(result, WITH_FILES):
             return [await asyncio.to_thread(_save_json, self._out, row.key, job.raw)]
         name = self._template or _NAMES[isinstance(result, Clips), row.named]
         # The parts of a song all have its cover.

@@ -14,7 +14,7 @@ import inspect
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_type_hints
@@ -117,6 +117,20 @@ class Account(Output):
             rich_help_panel=_ACCOUNT,
         ),
     ] = "default"
+    price: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OPERATION=CREDITS",
+            help="What an operation costs today, such as sonic.create_music=14, or 'sonic.create_music sonic-v5=12' "
+            "for one model; may be given several times. Else AIMUSIC_PRICES.",
+            rich_help_panel=_ACCOUNT,
+        ),
+    ] = None
+
+    @property
+    def prices(self) -> dict[str, int]:
+        """The prices that differ; raises `ConfigurationError` for what is no price."""
+        return known_prices(self.price or ())
 
 
 @attrs.frozen(kw_only=True)
@@ -263,12 +277,21 @@ async def opened(options: Account, screen: Screen) -> AsyncIterator[MusicSession
             screen.speed = SANDBOX_SPEED
         journal = MemoryJournal() if keeps else None
         async with MusicSession.sandbox(
-            speed=screen.speed, rate=plan.rate, capacity=plan.capacity, journal=journal, budget=budget
+            speed=screen.speed,
+            rate=plan.rate,
+            capacity=plan.capacity,
+            journal=journal,
+            budget=budget,
+            prices=options.prices,
         ) as music:
             yield music
         return
     settings = Settings.load(
-        api_key=_key(options, screen), base_url=options.base_url, rate=options.rate, capacity=options.capacity
+        api_key=_key(options, screen),
+        base_url=options.base_url,
+        prices=options.prices,
+        rate=options.rate,
+        capacity=options.capacity,
     )
     screen.has_journal, screen.speed = keeps, settings.speed
     file = _journal_path(options) if keeps else None
@@ -317,6 +340,16 @@ def _journal_path(options: Account) -> Path:
     path = default_journal()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
+
+
+def known_prices(given: Iterable[str] = ()) -> dict[str, int]:
+    """Return the prices of AIMUSIC_PRICES and those `given`, which go first; raises `ConfigurationError`."""
+    from ..api.pricing import check_prices  # noqa: PLC0415 - as above
+    from ..settings import PRICES, read_prices  # noqa: PLC0415 - as above
+
+    prices = read_prices((*os.environ.get(PRICES, "").split(","), *given))
+    check_prices(prices)
+    return prices
 
 
 def need_sandbox() -> None:

@@ -277,7 +277,8 @@ def download(
     """Save the files of finished jobs that the journal knows. For other tasks: `aimusic attach … --out FOLDER`."""
 
     async def work(screen: Screen) -> int:
-        from .outcomes import HAVE_FILES, save, show  # noqa: PLC0415 - help is shown without it
+        from ..api.results import WITH_FILES  # noqa: PLC0415 - help is shown without it
+        from .outcomes import save, show  # noqa: PLC0415 - as above
         from .plain import plain_error, plain_record  # noqa: PLC0415 - as above
 
         if not names and group is None and not all_jobs:
@@ -292,7 +293,7 @@ def download(
                 result, files = None, list[Path]()
                 try:
                     result = kept_result(record)
-                    if not names and not isinstance(result, HAVE_FILES):
+                    if not names and not isinstance(result, WITH_FILES):
                         continue
                     files = await save(screen, music, result, out.expanduser())
                 except (MusicError, OSError) as trouble:

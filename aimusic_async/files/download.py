@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import anyio
 import attrs
 
-from ..api.results import Clip, Clips, LyricsTimeline, Midi, Song, Stems, Wav
+from ..api.results import Clip, ClipFile, ClipFiles, Clips, LyricsTimeline, Midi, Song, Stems, Wav
 from ..errors import ConfigurationError, TransportError
 from ..jobs.job import Job
 from ..renaming import replace
@@ -28,7 +28,7 @@ from .names import Template, alike, stems
 from .partial import Part, clear
 
 Format: TypeAlias = Literal["audio", "cover", "video", "lyrics"]
-Saveable: TypeAlias = Clips | Clip | Wav | Midi | LyricsTimeline | Job[Any]
+Saveable: TypeAlias = Clips | Clip | ClipFiles | Wav | Midi | LyricsTimeline | Job[Any]
 
 DEFAULT_NAME = "{title} [{clip_id}]"
 LARGEST = 2**30
@@ -128,7 +128,7 @@ class Wishes:
 class _Thing:
     """A clip or a file of one, and the job it came from."""
 
-    what: Clip | Wav | Midi | LyricsTimeline
+    what: Clip | ClipFiles | Wav | Midi | LyricsTimeline
     part: str = ""
     job: Job[Any] | None = None
 
@@ -139,6 +139,8 @@ class _Thing:
                 return name
             case Wav(wav_url=url) | Midi(midi_url=url):
                 known = PurePosixPath(urlsplit(url).path).stem
+            case ClipFiles(files=files):
+                known = PurePosixPath(urlsplit(files[0].url).path).stem
             case LyricsTimeline() as timeline:
                 known = hashlib.sha256(lrc(timeline).encode(errors="replace")).hexdigest()[:12]
         asked = getattr(self.job.request, "clip_id", None) if self.job is not None else None
@@ -155,6 +157,9 @@ class _Thing:
         match self.what:
             case Wav(wav_url=url):
                 yield "audio", ".wav", url
+            case ClipFiles(files=files):
+                for suffix, url in {_suffix_of(one): one.url for one in files}.items():
+                    yield "audio", suffix, url
             case Midi(midi_url=url):
                 yield "midi", _suffix("midi", url), url
             case LyricsTimeline() as timeline:
@@ -246,7 +251,7 @@ async def _things(what: object, job: Job[Any] | None = None) -> AsyncIterator[_T
                 yield _Thing(what=clip, job=job)
         case Clip():
             yield _Thing(what=what, part=what.stem_type or "", job=job)
-        case Wav() | Midi() | LyricsTimeline():
+        case ClipFiles() | Wav() | Midi() | LyricsTimeline():
             yield _Thing(what=what, job=job)
         case Iterable() if not isinstance(what, str | bytes | Mapping):
             for one in what:
@@ -254,7 +259,7 @@ async def _things(what: object, job: Job[Any] | None = None) -> AsyncIterator[_T
                     yield thing
         case _:
             raise ConfigurationError(
-                f"a {type(what).__name__} has no files: download takes songs, stems, clips, their WAV, MIDI and "
+                f"a {type(what).__name__} has no files: download takes songs, stems, clips, their files, WAV, MIDI and "
                 "timelines, and the jobs that make them"
             )
 
@@ -287,6 +292,11 @@ def _plan(things: list[_Thing], folder: Path, wishes: Wishes) -> list[_File]:
 def _suffix(kind: str, url: str) -> str:
     suffix = PurePosixPath(url.partition("?")[0]).suffix.lower()
     return suffix if suffix in _SUFFIXES[kind] else _SUFFIXES[kind][0]
+
+
+def _suffix_of(file: ClipFile) -> str:
+    named = f".{file.format.lower()}"
+    return named if named in _SUFFIXES["audio"] else _suffix("audio", file.url)
 
 
 # --- one file --------------------------------------------------------------------------------------------------------

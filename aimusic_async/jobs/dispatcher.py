@@ -77,6 +77,7 @@ class Dispatcher:
             journalled=link is not None,
             stuck_after=settings.stuck_after,
             speed=settings.speed,
+            prices=settings.prices,
         )
         self._schedule: Schedule[Work] = Schedule(link.durations if link is not None else None)
         self._works: dict[Any, Work] = {}  # what has not ended

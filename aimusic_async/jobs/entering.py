@@ -33,7 +33,8 @@ def submitted(work: Work, record: JobRecord | None, now: float) -> list[Effect]:
 def _enter(work: Work, record: JobRecord) -> list[Effect]:
     """Ask for what the journal has a record of."""
     work.id, work.where = record.id, Where.ENTERING
-    return [Put(steps.Enter(attrs.evolve(record, owner=work.rules.owner)))]
+    cost = record.cost if work.request is None else work.cost  # as priced now
+    return [Put(steps.Enter(attrs.evolve(record, owner=work.rules.owner, cost=cost)))]
 
 
 def entered(work: Work, step: steps.Enter, outcome: Outcome, now: float) -> list[Effect]:

@@ -15,6 +15,7 @@ from ..clock import Clock
 from ..errors import MusicError, NotSent, TransportError
 from ..events import Events, Purpose, RequestAnswered, RequestSent, logger
 from ..transport.http import HttpTransport
+from .balance import BalanceWatch
 from .happenings import Answered, Failed, Sign
 from .lanes import Grant, Stale
 from .work import Work
@@ -49,6 +50,7 @@ class Exchange:
         self._transport = transport
         self._clock = clock
         self._events = events
+        self._balance = BalanceWatch(events)
 
     def send(
         self, work: Work, more: Mapping[str, str], grant: Grant, departs: Callable[[Work], object]
@@ -71,14 +73,29 @@ class Exchange:
     async def _exchange(
         self, work: Work, purpose: Purpose, send: _Send, grant: Grant, departs: Callable[[Work], object] | None = None
     ) -> Answered | Failed | Sign:
-        started, poll = self._clock.now(), purpose is Purpose.POLL
+        poll = purpose is Purpose.POLL
 
         def on_sent() -> None:
             if departs is not None:
                 departs(work)
             grant.depart()
             self._events.emit(RequestSent(purpose, work.job))
+            if not poll:
+                self._balance.departed(work)
 
+        over = self._balance.over if not poll else _nothing
+        try:
+            outcome = await self._outcome(work, purpose, send, grant, on_sent)
+        except BaseException:
+            over(work, None)
+            raise
+        over(work, None if isinstance(outcome, Sign) else outcome)
+        return outcome
+
+    async def _outcome(
+        self, work: Work, purpose: Purpose, send: _Send, grant: Grant, on_sent: Callable[[], None]
+    ) -> Answered | Failed | Sign:
+        started, poll = self._clock.now(), purpose is Purpose.POLL
         try:
             reply = await send(on_sent=_Departure(grant, on_sent))
         except MusicError as error:
@@ -109,3 +126,7 @@ class Exchange:
         waited = "" if poll or queued is None else f", after {started - queued:.3f} s of waiting for a token"
         seconds = self._clock.now() - started
         logger.debug("%s %s: %s in %.3f s, for job %r%s", method, path, came, seconds, work.key, waited)
+
+
+def _nothing(_work: Work, _outcome: Answered | Failed | None) -> None:
+    """Polls are free: the balance has nothing to do with them."""

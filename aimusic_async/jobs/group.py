@@ -189,7 +189,7 @@ class JobGroup:
 
         Jobs are sent from the first `await` on: until then nothing is spent, and `cancel()` costs nothing.
         """
-        return sum(job.request.cost for job in self.jobs if job.request is not None)
+        return sum(job.cost for job in self.jobs)
 
     def results(self) -> list[Any]:
         """Return the results there are, in the order of submitting. `Any`: a group may mix operations."""

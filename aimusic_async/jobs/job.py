@@ -83,6 +83,11 @@ class Job(Generic[R]):
         return self._work.timeout
 
     @property
+    def cost(self) -> int:
+        """Credits that it costs when the service takes it, as priced here; 0 for an attached task."""
+        return self._work.cost
+
+    @property
     def credits(self) -> int:
         """Credits charged for it so far, as priced here; 0 again when the service refunded them."""
         return self._work.credits

@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 
+from ..api.pricing import cost_of
 from ..api.request import Answer, Request
 from ..api.results import Clip
 from ..api.wire import Reply, read_now, read_task
@@ -37,6 +38,8 @@ class Rules:
     """Seconds after which a task that still runs is given up."""
     speed: float = 1.0
     """Seconds of the service in one of the journal's."""
+    prices: Mapping[str, int] = attrs.field(factory=dict, hash=False)
+    """See `Settings.prices`."""
 
 
 @attrs.frozen
@@ -225,7 +228,7 @@ class Work(_Dict):
     @property
     def cost(self) -> int:
         """Credits, when the service takes it."""
-        return self.request.cost if self.request is not None else 0
+        return cost_of(self.request, self.rules.prices) if self.request is not None else 0
 
     @property
     def limits(self) -> Mapping[str, int]:

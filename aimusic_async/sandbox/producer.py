@@ -166,7 +166,7 @@ def _clip_body(world: World, clip: Clip, now: float) -> dict[str, Any]:
         "state": state,
     }
     if state == "failed":
-        body["error_message"] = texts.GENERATION_FAILED
+        body[world.options.failed_clip_field] = texts.GENERATION_FAILED
     return body
 
 
@@ -189,6 +189,8 @@ def view(world: World, task: Task, now: float) -> Answer:
     if not newer:
         refuse_if_timed_out(task, now)
     ended = task.ended(now)
+    if ended and task.failed and not task.timed_out and world.options.producer_failure_status == 500:
+        return Answer(status=500, body=texts.failed_body())
     if not task.ready(now) or (task.result is not None and not ended and not newer):
         status = {"status": "PENDING"} if newer else {}
         return Answer(status=202, body={"code": 202, **status, "type": "not_ready", "error": texts.NOT_READY})

@@ -80,7 +80,7 @@ async def test_every_request_counts_polls_and_credits_and_wrong_ones_too(opened)
             ("GET", "/get-credits"),
             ("GET", "/sonic/task/x"),
             ("POST", "/sonic/create"),
-            ("GET", "/nowhere"),
+            ("POST", "/sonic/bpm"),
         ):
             status, answer = await caller.raw(method, path)
             assert (status, answer["type"]) == (429, "rate_limit")

@@ -19,7 +19,7 @@ from .synth import SAMPLE_RATE, render
 from .timbres import CHOIR_PROGRAM, EFFECT_PROGRAM, TIMBRES, VOICE_PROGRAM
 from .tune import Tune
 
-__all__ = ["cover", "midi", "mp3", "wav"]
+__all__ = ["SAMPLE_RATE", "cover", "midi", "mp3", "wav"]
 
 _TICKS = 480  # in a beat
 _DELAY = 1105  # samples of silence that an encoder and a decoder of MP3 put before the sound
