@@ -29,7 +29,8 @@ def check_arguments(
     _check_limiter("poll_limiter", poll_limiter)
     _check_journal(journal)
     _check_kind("webhook", webhook, WebhookConfig, "WebhookConfig(url, secret)")
-    _check_kind("http", http, aiohttp.ClientSession, "an open aiohttp.ClientSession")
+    hint = " (a proxy is named with proxy=)" if isinstance(http, str) else ""
+    _check_kind("http", http, aiohttp.ClientSession, f"an open aiohttp.ClientSession{hint}")
     _check_kind("settings", settings, Settings, "Settings, such as Settings.load(…) makes")
 
 

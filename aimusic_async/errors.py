@@ -341,10 +341,10 @@ class SubmissionUnknown(TransportError):
 
     def __init__(self, job: JobInfo | str, reason: str) -> None:
         """Name the `job` and the `reason` why its outcome is unknown."""
-        job = self.job = _job(job)
+        self.job: JobInfo = _job(job)
         self.reason = reason
         super().__init__(
-            f"{job.key}: {reason}. The service may have taken and charged it; it was not sent again. "
+            f"{self.job.key}: {reason}. The service may have taken and charged it; it was not sent again. "
             "Compare your credits or check the service's dashboard before you submit it again."
         )
 

@@ -39,6 +39,7 @@ from .limiting.bucket import RateLimiter, TokenBucket
 from .limiting.plan import limit, period
 from .logs import show_logs
 from .orders import Orders
+from .platforms import Platforms
 from .settings import Settings, check_positive, scheme_and_host
 from .slices import in_slices, see_through
 from .transport.http import HttpTransport
@@ -46,7 +47,6 @@ from .transport.http import HttpTransport
 if TYPE_CHECKING:
     from .files.download import DownloadProgress, Format, Saveable
     from .files.hosts import FileHosts
-    from .methods import Lyrics, Nuro, Producer, Riffusion, Sonic
     from .sandbox import Sandbox
     from .webhooks import WebhookEvent
 
@@ -56,7 +56,7 @@ _RESUMED_AT_ONCE = 100
 """Jobs that `resume` submits before it lets others run: some milliseconds."""
 
 
-class MusicSession:
+class MusicSession(Platforms):
     """One account's door to the service: `async with MusicSession() as music: …`.
 
     Everything that is sent goes through one rate limiter, and each token is spent on what is worth most at that moment.
@@ -537,43 +537,6 @@ class MusicSession:
         from .transport.network import Network  # noqa: PLC0415 - as above
 
         return FileHosts(allowed(self._settings), Network(self._settings))
-
-    # --- the operations as methods -----------------------------------------------------------------------------------
-
-    @cached_property
-    def sonic(self) -> Sonic:
-        """Songs, edits, stems, analysis."""
-        from .methods import Sonic  # noqa: PLC0415 - heavy: the classes of every operation
-
-        return Sonic(self.run)
-
-    @cached_property
-    def lyrics(self) -> Lyrics:
-        """Words without music."""
-        from .methods import Lyrics  # noqa: PLC0415 - heavy: the classes of every operation
-
-        return Lyrics(self.run)
-
-    @cached_property
-    def producer(self) -> Producer:
-        """One song a request, quickly."""
-        from .methods import Producer  # noqa: PLC0415 - heavy: the classes of every operation
-
-        return Producer(self.run)
-
-    @cached_property
-    def nuro(self) -> Nuro:
-        """Switched off by the service since mid 2026."""
-        from .methods import Nuro  # noqa: PLC0415 - heavy: the classes of every operation
-
-        return Nuro(self.run)
-
-    @cached_property
-    def riffusion(self) -> Riffusion:
-        """Deprecated by the service."""
-        from .methods import Riffusion  # noqa: PLC0415 - heavy: the classes of every operation
-
-        return Riffusion(self.run)
 
     # --- for the doors of webhooks -----------------------------------------------------------------------------------
 

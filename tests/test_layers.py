@@ -18,7 +18,7 @@ FLOORS = {
     "journal": 2, "scheduling": 2, "limiting": 2, "transport": 2,
     "jobs": 3,
     "webhooks": 4, "files": 4, "manifest": 4, "page": 4,
-    "session": 5, "methods": 5, "arguments": 5, "orders": 5, "sandboxed": 5,
+    "session": 5, "methods": 5, "arguments": 5, "orders": 5, "sandboxed": 5, "platforms": 5,
     "batch": 6,
     "cli": 7, "__main__": 7,
 }  # fmt: skip

@@ -69,7 +69,7 @@ def test_an_address_with_blanks_or_line_breaks_is_refused(url):
 
 @pytest.mark.parametrize("given", ["http://proxy:3128", b"x", 3, object, aiohttp.ClientSession])
 def test_http_must_be_a_session_of_aiohttp(given):
-    with pytest.raises(ConfigurationError, match=r"http must be an aiohttp\.ClientSession, not"):
+    with pytest.raises(ConfigurationError, match=r"http must be an open aiohttp\.ClientSession"):
         MusicSession("k", http=given)
     assert "proxy=" in str(refused_with(http="http://proxy:3128"))
 

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeAlias, TypeVar
 
 from ..api.request import Request
-from ..errors import ConfigurationError, InvalidRequest, JobCancelled, JobTimeout, MusicError
+from ..errors import ConfigurationError, InvalidRequest, JobCancelled, JobTimeout, MusicError, WrongLoop
 from ..events import JobState
 from ..journal.budget import Budget
 from ..journal.record import as_text
@@ -242,7 +242,12 @@ class JobGroup:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Wait for all jobs, then raise the failures as `on_failure` says; cancelling the wait cancels the jobs."""
-        self._host.check_loop()
+        try:
+            self._host.check_loop()
+        except WrongLoop:
+            if error is None:
+                raise
+            return  # a forked child comes to its end, say: what ends it goes on, and the jobs are its parent's
         try:
             if error is None:
                 while self._open:

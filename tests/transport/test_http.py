@@ -15,11 +15,21 @@ from .ways import BOTH, CREDITS, KEY, LOST, SONG, in_a_session, to
 # --- what goes on the wire -------------------------------------------------------------------------------------------
 
 SHAPES = [
-    (SONG, "/sonic/create", {"task_type": "create_music", "custom_mode": True, "prompt": "la", "mv": "sonic-v5"}),
+    (
+        SONG,
+        "/sonic/create",
+        {"task_type": "create_music", "custom_mode": True, "prompt": "la", "mv": "sonic-v5", "use_suno_cdn": False},
+    ),
     (
         sonic.Remaster(continue_clip_id="c", mv="chirp-v5", variation_category="subtle"),
         "/sonic/create",
-        {"task_type": "remaster", "continue_clip_id": "c", "mv": "chirp-v5", "variation_category": "subtle"},
+        {
+            "task_type": "remaster",
+            "continue_clip_id": "c",
+            "mv": "chirp-v5",
+            "variation_category": "subtle",
+            "use_suno_cdn": False,
+        },
     ),
     (sonic.StemsBasic(clip_id="c"), "/sonic/stems/basic", {"clip_id": "c"}),
     (sonic.StemsFull(clip_id="c"), "/sonic/stems/full", {"clip_id": "c"}),
