@@ -1,13 +1,16 @@
-"""`nox` runs what CI runs, on every Python found: tests, lint, types. `nox -s bench` and `nox -s demo` show numbers.
+"""`nox` runs what CI runs, on every Python found: tests, also with the lowest versions allowed, lint, types.
 
-`nox -s soak` makes songs while requests fail and processes are killed: in 3,000 worlds of virtual time, then for real.
+`nox -s bench` and `nox -s demo` show numbers. `nox -s soak` makes songs while requests fail and processes are
+killed: in 3,000 worlds of virtual time, then for real.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nox
 
-nox.options.sessions = ["tests", "lint", "types"]
+nox.options.sessions = ["tests", "lowest", "lint", "types"]
 nox.options.default_venv_backend = "venv"
 nox.options.error_on_missing_interpreters = False
 
@@ -21,6 +24,32 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", "-o", "asyncio_debug=true", *session.posargs)
 
 
+@nox.session(python=PYTHONS)
+def environments(session: nox.Session) -> None:
+    """Run one real program in each environment that the SDK has to be at home in: uvloop, Celery, notebooks, …"""
+    session.install("-e", ".[environments]")
+    session.run("pytest", "-n", "2", "tests/environments", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the lowest versions that pyproject.toml allows, of everything that users install.
+
+    `tests` has the newest. What only we need is new in both; that old and new neighbours deprecate things of each
+    other is no fault of ours.
+    """
+    session.install("uv")
+    chosen = Path(session.create_tmp()) / "lowest.txt"
+    session.run(
+        *("uv", "pip", "compile", "--quiet", "--resolution", "lowest-direct", "--extra", "all"),
+        *("--python", f"{session.virtualenv.bin}/python", "pyproject.toml", "--output-file", str(chosen)),
+        silent=True,
+    )
+    session.install("-e", ".[dev]", "--constraint", str(chosen))
+    quiet = ("-W", "default::DeprecationWarning", "-W", "default::PendingDeprecationWarning")
+    session.run("pytest", *quiet, *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format with ruff."""
@@ -31,10 +60,11 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check types with mypy --strict and pyright."""
+    """Check types with mypy --strict and pyright, as the oldest and the newest Python see them."""
     session.install("-e", ".[dev]")
-    session.run("mypy")
-    session.run("pyright")
+    for version in (PYTHONS[0], PYTHONS[-1]):
+        session.run("mypy", "--python-version", version)
+        session.run("pyright", "--pythonversion", version)
 
 
 @nox.session
@@ -65,7 +95,7 @@ def mutants(session: nox.Session) -> None:
 @nox.session
 def demo(session: nox.Session) -> None:
     """Make songs in the sandbox, as a new user does first."""
-    session.install("-e", ".[cli,sandbox]")
+    session.install("-e", ".[cli,sandbox,mp3]")
     session.run("aimusic", "demo", *session.posargs)
 
 

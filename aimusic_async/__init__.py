@@ -26,6 +26,8 @@ if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` says the same to Py
     from .api.results import AlignedWord as AlignedWord
     from .api.results import Bpm as Bpm
     from .api.results import Clip as Clip
+    from .api.results import ClipFile as ClipFile
+    from .api.results import ClipFiles as ClipFiles
     from .api.results import Clips as Clips
     from .api.results import Credits as Credits
     from .api.results import Lyrics as Lyrics
@@ -57,6 +59,7 @@ if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` says the same to Py
     from .errors import JobCancelled as JobCancelled
     from .errors import JobError as JobError
     from .errors import JobFailed as JobFailed
+    from .errors import JobRef as JobRef
     from .errors import JobTimeout as JobTimeout
     from .errors import JournalError as JournalError
     from .errors import KeyConflict as KeyConflict
@@ -71,6 +74,8 @@ if TYPE_CHECKING:  # for type checkers and editors; `_NAMES` says the same to Py
     from .errors import TransportError as TransportError
     from .errors import ValidationError as ValidationError
     from .errors import WebhookError as WebhookError
+    from .errors import WrongLoop as WrongLoop
+    from .events import BalanceDiffers as BalanceDiffers
     from .events import CreditsShort as CreditsShort
     from .events import Event as Event
     from .events import Events as Events
@@ -108,8 +113,8 @@ else:
         "api.plain": "from_plain to_plain",
         "api.request": "Answer Endpoint Request",
         "api.results": """
-            AlignedWord Bpm Clip Clips Credits Lyrics LyricsText LyricsTimeline Midi MidiInstrument MidiNote Persona
-            Song Stems TagSuggestion UploadedClip Voice Vox Wav
+            AlignedWord Bpm Clip ClipFile ClipFiles Clips Credits Lyrics LyricsText LyricsTimeline Midi MidiInstrument
+            MidiNote Persona Song Stems TagSuggestion UploadedClip Voice Vox Wav
         """,
         "api.progress": "SongEvent",
         "callbacks": "WebhookConfig",
@@ -117,12 +122,12 @@ else:
         "errors": """
             ApiError AuthenticationError BudgetExceeded ConfigurationError ContentRejected EndpointRetired
             GatewayError InsufficientCredits InvalidPayload InvalidRequest InvalidSignature JobCancelled JobError
-            JobFailed JobTimeout JournalError KeyConflict MusicError NotFound NotSent RateLimited ServerError
-            StaleTimestamp SubmissionUnknown SubscriptionRequired TransportError ValidationError WebhookError
+            JobFailed JobRef JobTimeout JournalError KeyConflict MusicError NotFound NotSent RateLimited ServerError
+            StaleTimestamp SubmissionUnknown SubscriptionRequired TransportError ValidationError WebhookError WrongLoop
         """,
         "events": """
-            CreditsShort Event Events JobChanged JobState JobStreaming Purpose RefusedRepeatedly RequestAnswered
-            RequestRefused RequestSent Stats Verdict WebhookReceived
+            BalanceDiffers CreditsShort Event Events JobChanged JobState JobStreaming Purpose RefusedRepeatedly
+            RequestAnswered RequestRefused RequestSent Stats Verdict WebhookReceived
         """,
         "journal.account": "AccountJournal",
         "jobs.group": "JobGroup",

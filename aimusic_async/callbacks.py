@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 
 from .errors import ConfigurationError, InvalidRequest
+from .hiding import hide_arguments
 from .settings import is_loopback, scheme_and_host
 
 JOB = "job"
@@ -55,6 +56,9 @@ class WebhookConfig:
         """
         _check_job_id(job_id)
         return hmac.new(self.secret.encode(), _PURPOSE + job_id.encode(), hashlib.sha256).hexdigest()
+
+
+WebhookConfig.__init__ = hide_arguments(WebhookConfig.__init__)  # type: ignore[method-assign]  # as it was, for types
 
 
 def job_of(query: str) -> str | None:

@@ -3,11 +3,27 @@
 The tree answers the question that costs money: *may I send it again?* `NotSent`, `RateLimited` and the other refusals
 (`ApiError` with a 4xx status) say that nothing was taken. `SubmissionUnknown` says that nobody knows: check before you
 pay twice. No error ever carries the API key.
+
+Every error can be copied, pickled, and made again as `type(error)(*error.args)`. What another process gets carries the
+ids of its job, and nothing that lives here.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+import copy
+import inspect
+import pickle
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, ClassVar, Protocol, Self, TypeVar
+
+import attrs
+
+E = TypeVar("E", bound="MusicError")
+
+_JOINERS = "\u200c\u200d"
+"""Invisible, and part of words in some scripts."""
+_REQUEST_IDS = ("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid", "x-trace-id", "cf-ray")
 
 
 class JobInfo(Protocol):
@@ -29,8 +45,139 @@ class JobInfo(Protocol):
         ...
 
 
+@attrs.frozen(kw_only=True)
+class JobRef:
+    """What an error knows about its job in another process than the job's: its ids, and how it stood."""
+
+    key: str
+    task_id: str | None = None
+    credits: int = 0
+    state: str | None = None
+    """A `JobState`."""
+    operation: str | None = None
+    """Such as `sonic.create_music`."""
+
+    @classmethod
+    def of(cls, job: JobInfo | str) -> JobRef:
+        """Return the ids of a job; where all that is left of it is a text, that is its key."""
+        if isinstance(job, cls):
+            return job
+        if isinstance(job, str):
+            return cls(key=job)
+        operation = getattr(job, "operation", None)
+        return cls(
+            key=job.key,
+            task_id=job.task_id,
+            credits=job.credits,
+            state=getattr(job, "state", None),
+            operation=getattr(operation, "operation", operation),
+        )
+
+
+@attrs.frozen(repr=False)
+class _Shown:
+    """Stands for a value that no other process can have."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+
 class MusicError(Exception):
-    """Base of every error of this package."""
+    """Base of every error of this package. `args` are what its class was called with, in order."""
+
+    _text: str = ""
+
+    def __new__(cls, *args: Any, **fields: Any) -> Self:
+        """Keep all arguments in `args`, those given by name, too."""
+        error = super().__new__(cls, *args)
+        if fields:
+            bound = _signature(cls.__init__).bind(error, *args, **fields)
+            bound.apply_defaults()
+            error.args = bound.args[1:]
+        return error
+
+    def __init__(self, message: str = "") -> None:
+        """Keep the text."""
+        self._text = message  # and not in `args`, as `Exception` would
+
+    def __str__(self) -> str:
+        """Return what is wrong."""
+        return self._text
+
+    def __repr__(self) -> str:
+        """Show what it says, and not all that it was made from."""
+        return f"{type(self).__name__}({str(self)!r})"
+
+    def fresh(self) -> Self:
+        """Return the same error without a traceback, to be raised anew: so no error keeps who awaited it before."""
+        twin = _rebuilt(type(self), self.args, self.__dict__)
+        twin.__cause__, twin.__suppress_context__ = self.__cause__, self.__suppress_context__
+        return twin
+
+    def __copy__(self) -> Self:
+        """Return one that says the same, of the same job."""
+        return self.fresh()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """As `__copy__`: what it holds is not changed by anybody, but for a body."""
+        twin = self.fresh()
+        for name, value in self.__dict__.items():
+            if isinstance(value, dict | list):
+                twin.__dict__[name] = copy.deepcopy(value, memo)
+        return twin
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave out what lives in this process alone: a job becomes its ids."""
+        job: JobInfo | None = self.__dict__.get("job")
+
+        def portable(value: object) -> object:
+            return JobRef.of(job) if job is not None and value is job else _portable(value)
+
+        state = {name: portable(value) for name, value in self.__dict__.items()}
+        cause = self.__cause__ if isinstance(self.__cause__, MusicError) else None
+        return _rebuilt, (type(self), tuple(map(portable, self.args)), state, cause)
+
+
+@cache
+def _signature(init: Callable[..., None]) -> inspect.Signature:
+    return inspect.signature(init)
+
+
+def _rebuilt(cls: type[E], args: tuple[Any, ...], state: Mapping[str, Any], cause: MusicError | None = None) -> E:
+    """Make an error without calling its class, whose arguments subclasses may change."""
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(state)
+    if "__notes__" in state:
+        error.__dict__["__notes__"] = [*state["__notes__"]]
+    error.__cause__ = cause
+    return error
+
+
+def _portable(value: Any) -> object:
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if getattr(value, "webhook_secret", None) is not None:  # a request's; no other process is to have it
+        try:
+            value = attrs.evolve(value, webhook_secret=None)
+        except Exception:  # noqa: BLE001 - whatever it is, it may hold the secret
+            return _Shown(repr(value))
+    try:
+        pickle.dumps(value)
+    except Exception:  # noqa: BLE001 - a lock, a lambda, an object of the caller's: anything may raise anything
+        return _Shown(repr(value))
+    return value
+
+
+def _job(job: JobInfo | str) -> JobInfo:
+    """Return the job; text is what some task queues leave of one (`exc_message` of Celery)."""
+    return JobRef.of(job) if isinstance(job, str) else job
+
+
+class WrongLoop(MusicError):
+    """The session was used from another event loop, thread or process than the one in which it was entered."""
 
 
 class ConfigurationError(MusicError):
@@ -44,7 +191,7 @@ class JournalError(MusicError):
     holds jobs, and ends none.
     """
 
-    def __init__(self, message: str, *, passing: bool = True) -> None:
+    def __init__(self, message: str, passing: bool = True) -> None:  # noqa: FBT001, FBT002 - `cls(*args)` has no names
         """Say what is wrong and what to do, and whether it passes."""
         self.passing = passing
         super().__init__(message)
@@ -53,7 +200,7 @@ class JournalError(MusicError):
 class InvalidRequest(MusicError):
     """An argument that the service would refuse, caught here before a request was spent on it."""
 
-    def __init__(self, field: str, limit: str, value: object, *, operation: str | None = None) -> None:
+    def __init__(self, field: str, limit: str, value: object, operation: str | None = None) -> None:
         """Say which `field` broke which `limit` with which `value`."""
         self.field = field
         self.limit = limit
@@ -71,26 +218,53 @@ def _shown(value: object) -> str:
     return f"{text[:40]}…' ({len(value)} characters)" if isinstance(value, str) else f"{text[:40]}…"
 
 
+def one_line(text: str) -> str:
+    """Return what somebody else said as one line that a terminal or a log shows and never obeys.
+
+    Line breaks become spaces; what else cannot be printed (colours, bells, reversed reading) is shown as an escape.
+    """
+    return "".join(
+        char if char.isprintable() or char in _JOINERS else char.encode("unicode_escape").decode()
+        for char in " ".join(text.split())
+    )
+
+
+def request_id_of(headers: Mapping[str, str]) -> str | None:
+    """Return the id that the service, or what stands before it, gave a request; None without one."""
+    return next((headers[name] for name in _REQUEST_IDS if headers.get(name)), None)
+
+
 class ApiError(MusicError):
     """The service answered, and refused the request or failed."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - `cls(*args)` has no names
         self,
         message: str,
-        *,
-        status: int,
+        status: int = 0,
         type: str | None = None,  # noqa: A002 - the service's own word
         request: object | None = None,
         body: Any = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Keep what the service said: HTTP `status`, its `type` word, `message`, our `request`, its whole `body`."""
+        """Keep what the service said: HTTP `status`, its `type` word, `message`, our `request`, its whole `body`.
+
+        `headers`: those of the answer that help to find out what happened, with names in small letters. `message` is
+        one line that can be printed anywhere; `body` is as it came.
+        """
         self.status = status
         self.type = type
-        self.message = message
+        self.message: str = one_line(message)
         self.request = request
         self.body = body
+        self.headers: Mapping[str, str] = dict(headers or {})
         operation = getattr(request, "operation", None)
-        super().__init__(f"{operation}: {message} (HTTP {status})" if operation else f"{message} (HTTP {status})")
+        known = f"HTTP {status}, request id {self.request_id}" if self.request_id else f"HTTP {status}"
+        super().__init__(f"{operation}: {self.message} ({known})" if operation else f"{self.message} ({known})")
+
+    @property
+    def request_id(self) -> str | None:
+        """The id under which the service, or what stands before it, knows the request; None when it gave none."""
+        return request_id_of(self.headers)
 
 
 class ValidationError(ApiError):
@@ -124,10 +298,19 @@ class EndpointRetired(ApiError):
 class RateLimited(ApiError):
     """429: too many requests. The SDK waits and sends again by itself; you meet it only outside a session."""
 
-    def __init__(self, message: str, *, retry_after: float | None = None, **rest: Any) -> None:
+    def __init__(  # noqa: PLR0917 - as above
+        self,
+        message: str,
+        status: int = 429,
+        type: str | None = None,  # noqa: A002 - as above
+        request: object | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         """Keep `retry_after`: the seconds that the service asked us to wait, None when it did not say."""
         self.retry_after = retry_after
-        super().__init__(message, **rest)
+        super().__init__(message, status, type, request, body, headers)
 
 
 class ServerError(ApiError):
@@ -141,10 +324,19 @@ class GatewayError(ServerError):
     414, 429 or 431 the request surely did not reach the service; with any other it may have.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None, **rest: Any) -> None:
+    def __init__(  # noqa: PLR0917 - as above
+        self,
+        message: str,
+        status: int = 0,
+        type: str | None = None,  # noqa: A002 - as above
+        request: object | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         """Keep `retry_after` beside what every `ApiError` has."""
         self.retry_after = retry_after
-        super().__init__(message, **rest)
+        super().__init__(message, status, type, request, body, headers)
 
 
 class TransportError(MusicError):
@@ -157,9 +349,9 @@ class NotSent(TransportError):
     `passing`: whether it may work again by itself. An untrusted certificate or a wrong address do not.
     """
 
-    def __init__(self, message: str, *, passing: bool = True) -> None:
+    def __init__(self, message: str, passing: bool = True) -> None:  # noqa: FBT001, FBT002 - `cls(*args)` has no names
         """Say why it was not sent, and whether that passes."""
-        self.passing = passing
+        self.passing: bool = passing
         super().__init__(message)
 
 
@@ -169,12 +361,12 @@ class SubmissionUnknown(TransportError):
     `job` is the job, `__cause__` what went wrong. `MusicSession.credits()` before and after shows if it was charged.
     """
 
-    def __init__(self, job: JobInfo, reason: str) -> None:
+    def __init__(self, job: JobInfo | str, reason: str) -> None:
         """Name the `job` and the `reason` why its outcome is unknown."""
-        self.job = job
+        self.job: JobInfo = _job(job)
         self.reason = reason
         super().__init__(
-            f"{job.key}: {reason}. The service may have taken and charged it; it was not sent again. "
+            f"{self.job.key}: {reason}. The service may have taken and charged it; it was not sent again. "
             "Compare your credits or check the service's dashboard before you submit it again."
         )
 
@@ -186,19 +378,19 @@ class JobError(MusicError):
     _what: ClassVar[str] = "ended without a result"
     _task: ClassVar[str] = "task {} can be attached again"
 
-    def __init__(self, job: JobInfo, reason: str | None = None) -> None:
+    def __init__(self, job: JobInfo | str, reason: str | None = None) -> None:
         """Name the `job` and the `reason`."""
-        self.job = job
+        self.job = _job(job)
         super().__init__(reason or self._what)
 
     def __str__(self) -> str:
         """Name the job, the reason, and whether the service has it; the last may become known after the error."""
         job = self.job
         if job.task_id:
-            fate = self._task.format(job.task_id)
+            fate = self._task.format(one_line(job.task_id))
         else:
             fate = f"{job.credits} credits were charged" if job.credits else "it was never sent; nothing was paid"
-        return f"{job.key} {self.args[0]} ({fate})"
+        return f"{job.key} {self._text} ({fate})"
 
 
 class JobFailed(JobError):
@@ -206,12 +398,12 @@ class JobFailed(JobError):
 
     _task = "task {}"
 
-    def __init__(self, job: JobInfo, reason: str, *, refunded: bool | None = None) -> None:
+    def __init__(self, job: JobInfo | str, reason: str, refunded: bool | None = None) -> None:  # noqa: FBT001 - as above
         """Keep the service's `reason`, and `refunded`: True or False as it said, None when it did not say."""
-        self.reason = reason
+        self.reason: str = one_line(reason)
         self.refunded = refunded
         money = {True: "; credits were refunded", False: "; credits were not refunded", None: ""}[refunded]
-        super().__init__(job, f"failed: {reason.rstrip('.')}{money}")
+        super().__init__(job, f"failed: {self.reason.rstrip('.')}{money}")
 
 
 class JobTimeout(JobError):
@@ -229,7 +421,7 @@ class JobCancelled(JobError):
 class KeyConflict(JobError):
     """The journal knows another request under the job's key; nothing was sent."""
 
-    def __init__(self, job: JobInfo, kept: str, given: str) -> None:
+    def __init__(self, job: JobInfo | str, kept: str, given: str) -> None:
         """Show both requests: the one that is `kept` under the key, and the one that was `given`."""
         self.kept = kept
         self.given = given

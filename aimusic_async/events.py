@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TypeAlias
 
 import attrs
 
-from .errors import JobInfo
+from .errors import ConfigurationError, JobInfo, request_id_of
+from .settings import check_function
 
 logger: logging.Logger = logging.getLogger("aimusic_async")
 
@@ -65,14 +67,25 @@ class RequestAnswered:
     job: JobInfo
     status: int | None
     seconds: float
+    headers: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    """Those of the answer that help to find out what happened, with names in small letters."""
+
+    @property
+    def request_id(self) -> str | None:
+        """The id under which the service, or what stands before it, knows the request; None when it gave none."""
+        return request_id_of(self.headers)
 
 
 @attrs.frozen
 class RequestRefused:
-    """The service said 429; nothing is sent for `pause` seconds, then the same request goes first."""
+    """The service said 429; nothing is sent for `pause` seconds, then the same request goes first.
+
+    `platform`: which one refused, when the others go on: its queue is full, say. None: nothing at all is sent.
+    """
 
     job: JobInfo
     pause: float
+    platform: str | None = None
 
 
 @attrs.frozen
@@ -95,6 +108,16 @@ class CreditsShort:
     """Number of jobs that wait, this one included."""
     needed: int
     """Credits that they cost together."""
+
+
+@attrs.frozen
+class BalanceDiffers:
+    """The balance fell by more credits than this session's requests explain: see `Settings.prices`."""
+
+    fell: int
+    """Credits by which it fell since it was read before."""
+    explained: int
+    """Credits that the requests since then may have cost, as priced here."""
 
 
 @attrs.frozen
@@ -154,11 +177,12 @@ Event: TypeAlias = (
     | RequestRefused
     | RefusedRepeatedly
     | CreditsShort
+    | BalanceDiffers
     | JobChanged
     | JobStreaming
     | WebhookReceived
 )
-Listener: TypeAlias = Callable[[Event], None]
+Listener: TypeAlias = Callable[[Event], object]
 
 
 class Events:
@@ -172,8 +196,13 @@ class Events:
         """Call `listener` with every event from now on, on the loop's thread; it must be quick and must not block.
 
         `kinds`: only with events of these classes. A listener that raises is logged and does not disturb the session.
-        Returns a function that removes the listener.
+        Returns a function that removes the listener. Raises `ConfigurationError` for an `async def`: nobody would await
+        it; let a plain function start a task.
         """
+        check_function("listener", listener)
+        strange = [kind for kind in kinds if not isinstance(kind, type)]
+        if strange:
+            raise ConfigurationError(f"kinds must be classes of events, such as JobChanged; got {strange[0]!r}")
         entry = (listener, kinds)
         self._listeners.append(entry)
         self._by_kind.clear()
@@ -197,7 +226,10 @@ class Events:
         """Call every listener."""
         for listener in self.listeners(type(event)):
             try:
-                listener(event)
+                returned: object = listener(event)
+                if returned is not None and inspect.iscoroutine(returned):
+                    returned.close()
+                    raise TypeError("it returned a coroutine, which nobody awaits: let it start a task")  # noqa: TRY301
             except Exception:
                 logger.exception("a listener failed on %s", type(event).__name__)
 

@@ -45,7 +45,14 @@ class Method(Generic[P, R]):
         run = platform.run
 
         def call(*args: P.args, **fields: P.kwargs) -> Coroutine[Any, Any, R]:
-            return run(self.request_class(*args, **fields))  # a wrong field raises here, before anything is awaited
+            try:
+                request = self.request_class(*args, **fields)  # a wrong field raises here, before anything is awaited
+            except Exception as error:  # noqa: BLE001 - a TypeError carries our arguments, too
+                refused = error.with_traceback(None)
+            else:
+                return run(request)
+            del args, fields  # a webhook's secret may be among them
+            raise refused
 
         call.__doc__ = self.__doc__
         call.__wrapped__ = self.request_class  # type: ignore[attr-defined]  # help() and editors show its fields
@@ -82,6 +89,7 @@ class Sonic(Platform):
     get_bpm: Final = Method(sonic.GetBpm)
     get_vox: Final = Method(sonic.GetVox)
     get_wav: Final = Method(sonic.GetWav)
+    download: Final = Method(sonic.Download)
     get_midi: Final = Method(sonic.GetMidi)
     get_lyrics_timeline: Final = Method(sonic.GetLyricsTimeline)
     upsample_tags: Final = Method(sonic.UpsampleTags)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import math
 import os
 import re
-import secrets
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -18,29 +17,36 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import aiohttp
 import anyio
 
+from .api.pricing import check_prices, cost_of
 from .api.request import Answer, Request
 from .api.results import Credits
+from .arguments import check_account, check_arguments, check_key, check_name
 from .callbacks import WebhookConfig
 from .clock import Clock
 from .errors import ConfigurationError, InvalidRequest, MusicError
 from .events import Events, JobState, RequestRefused, RequestSent, Stats, logger
+from .hiding import hide_arguments
+from .home import Home
 from .jobs.dispatcher import Dispatcher
 from .jobs.group import JobGroup, OnFailure, to_resend
-from .jobs.job import Job, Unfinished, warn_of_unfinished
+from .jobs.job import Job, Unfinished, note_given_up, warn_of_unfinished
 from .jobs.work import Order, Work
 from .journal.account import AccountJournal
 from .journal.budget import Budget
 from .journal.protocol import JobJournal
-from .journal.record import OPEN, account_id, storable
-from .limiting.bucket import STANDARD_RATE, RateLimiter, TokenBucket
-from .settings import Settings, check_positive, is_loopback, scheme_and_host
+from .journal.record import OPEN, account_id
+from .limiting.bucket import RateLimiter, TokenBucket
+from .limiting.plan import limit, period
+from .logs import show_logs
+from .orders import Orders
+from .platforms import Platforms
+from .settings import Settings, check_positive, scheme_and_host
 from .slices import in_slices, see_through
 from .transport.http import HttpTransport
 
 if TYPE_CHECKING:
     from .files.download import DownloadProgress, Format, Saveable
     from .files.hosts import FileHosts
-    from .methods import Lyrics, Nuro, Producer, Riffusion, Sonic
     from .sandbox import Sandbox
     from .webhooks import WebhookEvent
 
@@ -50,7 +56,7 @@ _RESUMED_AT_ONCE = 100
 """Jobs that `resume` submits before it lets others run: some milliseconds."""
 
 
-class MusicSession:
+class MusicSession(Platforms):
     """One account's door to the service: `async with MusicSession() as music: …`.
 
     Everything that is sent goes through one rate limiter, and each token is spent on what is worth most at that moment.
@@ -58,11 +64,16 @@ class MusicSession:
     share one `limiter`.
     """
 
+    _home: Home | None = None
+
+    @hide_arguments
     def __init__(
         self,
         api_key: str | None = None,
         base_url: str | None = None,
         *,
+        rate: float | None = None,
+        capacity: int | None = None,
         limiter: RateLimiter | None = None,
         poll_limiter: RateLimiter | None = None,
         journal: str | os.PathLike[str] | JobJournal | None = None,
@@ -70,14 +81,18 @@ class MusicSession:
         poll_interval: float | None = None,
         webhook: WebhookConfig | None = None,
         http: aiohttp.ClientSession | None = None,
+        proxy: str | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
         budget: int | None = None,
         settings: Settings | None = None,
     ) -> None:
         """Check the settings; nothing is opened before the session is entered.
 
         `api_key`: else the environment variable AIMUSIC_API_KEY. `base_url`: else AIMUSIC_BASE_URL, else the service.
-        `limiter`: default one request per 3 seconds, the standard plan; with a journal file, one that all processes
-        which name that file share. `poll_limiter`: one for polls alone, on a plan that counts submits only; else
+        `rate`, `capacity`: requests per second of the account's plan, and how many at once after a quiet time; else
+        AIMUSIC_RATE and AIMUSIC_CAPACITY, else the standard plan's: 1/3 and 1. `limiter`: instead of these, one of your
+        own; default one for this session, and with a journal file one that all processes which name that file share.
+        `poll_limiter`: one for polls alone, on a plan that counts submits only; else
         both share `limiter`. `journal`: the path of a file in which every job is written down, so that nothing is
         lost or paid twice when the process dies; or a `JobJournal` of your own, never closed here. `account`: the
         account's name in the journal, the same whatever its API key is; name it where one journal serves several
@@ -85,28 +100,57 @@ class MusicSession:
         recommends (sonic 15, others 5).
         `webhook`: the service reports by itself what becomes of a task, at an address of yours behind which one of
         the doors in `aimusic_async.webhooks` stands; then a song takes one request instead of two or more. `http`:
-        an aiohttp session of your own, never closed here. `budget`: credits that this session may spend at most.
-        `settings`: instead of key, address and interval, with more to set (`Settings.load`). Raises
-        `ConfigurationError`.
+        an aiohttp session of your own, never closed here; the API is reached as it is set up, files are not.
+        `proxy`: for the API and for files, `http://user:password@host:port` or `"none"`; else AIMUSIC_PROXY, else
+        HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY as other programs read them (which an `http` of your own reads
+        for itself). `ca_file`: a PEM file with certificates to trust beside the system's; else AIMUSIC_CA_FILE.
+        `budget`: credits that this session may spend at most. `settings`: instead of key, address, interval, proxy
+        and certificates, with more to set (`Settings.load`). Raises `ConfigurationError`.
         """
-        given = {"api_key": api_key, "base_url": base_url, "poll_interval": poll_interval}
+        check_arguments(
+            limiter=limiter,
+            poll_limiter=poll_limiter,
+            journal=journal,
+            webhook=webhook,
+            http=http,
+            settings=settings,
+        )
+        given = {
+            "api_key": api_key,
+            "base_url": base_url,
+            "poll_interval": poll_interval,
+            "rate": rate,
+            "capacity": capacity,
+            "proxy": proxy,
+            "ca_file": ca_file,
+        }
         if settings is not None and (doubled := [name for name, value in given.items() if value is not None]):
             raise ConfigurationError(f"give settings, or {doubled[0]}, not both")
-        self._settings = settings or Settings.load(api_key=api_key, base_url=base_url, poll_interval=poll_interval)
+        self._settings = settings or Settings.load(
+            api_key=api_key,
+            base_url=base_url,
+            poll_interval=poll_interval,
+            rate=rate,
+            capacity=capacity,
+            proxy=proxy,
+            ca_file=ca_file,
+        )
+        check_prices(self._settings.prices)
+        if limiter is not None and (named := self._settings.plan_given()):
+            raise ConfigurationError(f"give {named}, or a limiter of your own that has it, not both")
         self._limiter = limiter
         self._poll_limiter = poll_limiter
         self._callback = webhook
         self._given_journal = journal
         self._journal: JobJournal | None = None
-        self._account = account_id(_checked_account(account), scheme_and_host(self._settings.base_url)[1])
-        self._run = ""
-        self._ordered: tuple[tuple[Any, ...], Order] = ((), Order())
+        self._account = account_id(check_account(account), scheme_and_host(self._settings.base_url)[1])
         self._budget = None if budget is None else Budget(budget)
+        self._orders = Orders(self._budget)
         self._given_http = http
+        self._cannot_download = ""
         self._stack = AsyncExitStack()
         self._dispatcher: Dispatcher | None = None
         self._transport: HttpTransport | None = None
-        self._numbers = itertools.count(1)
         self.stats: Stats = Stats()
         """Counts of requests since the session was made."""
         self.events: Events = Events()
@@ -116,45 +160,74 @@ class MusicSession:
     def __repr__(self) -> str:
         return f"<MusicSession {self._settings.base_url} {'open' if self._dispatcher else 'closed'}>"
 
+    @property
+    def period(self) -> float:
+        """Seconds of the service from one request to the next, margin included, when many wait."""
+        return period(self._settings, self._limiter)
+
     # --- opening and closing -----------------------------------------------------------------------------------------
 
     @classmethod
-    @asynccontextmanager
-    async def sandbox(
+    def sandbox(
         cls,
         box: Sandbox | None = None,
         *,
         speed: float = 60.0,
         seed: int = 0,
+        rate: float | None = None,
+        capacity: int | None = None,
         journal: str | os.PathLike[str] | JobJournal | None = None,
         poll_interval: float | None = None,
         webhook: WebhookConfig | None = None,
         budget: int | None = None,
-    ) -> AsyncIterator[Self]:
+        prices: Mapping[str, int] | None = None,
+    ) -> AbstractAsyncContextManager[Self]:
         """Open a session on a local stand-in for the service: no key, no network, nothing paid.
 
         `speed=60` makes a minute a second. All seconds that you give or get in such a session are the service's: a
-        `timeout=600` passes in ten. `box`: a running `Sandbox` of your own, instead of a new one with `speed` and
-        `seed`. `journal`, `poll_interval`, `webhook` and `budget` as for any session. Needs the extra `sandbox` for
-        the audio (`pip install 'aimusic-async[sandbox]'`).
+        `timeout=600` passes in ten. `rate`, `capacity`: the plan of its account, in requests per second of the service
+        and requests at once; default the standard plan's. `box`: a running `Sandbox` of your own, instead of a new one
+        with `speed`, `seed` and that plan; the session then takes the plan of the box, unless you name another.
+        `journal`, `poll_interval`, `webhook` and `budget` as for any session, `prices` as in `Settings`. Downloads
+        need the extra `sandbox` (`pip install 'aimusic-async[sandbox]'`), and songs are MP3 with the extra `mp3`, else
+        WAV.
         """
-        from .sandbox import Options, Sandbox  # noqa: PLC0415 - only who asks for a sandbox loads it
+        from .sandboxed import SandboxSession  # noqa: PLC0415 - only who asks for a sandbox loads it
 
-        async with AsyncExitStack() as stack:
-            if box is None:
-                box = await stack.enter_async_context(Sandbox(Options(speed=speed, seed=seed)))
-            settings = Settings(api_key=box.key, base_url=box.url, poll_interval=poll_interval, speed=box.options.speed)
-            async with cls(settings=settings, journal=journal, webhook=webhook, budget=budget) as session:
-                yield session
+        options = {"journal": journal, "webhook": webhook, "budget": budget}
+        return SandboxSession(
+            cls,
+            box,
+            speed=speed,
+            seed=seed,
+            rate=rate,
+            capacity=capacity,
+            poll_interval=poll_interval,
+            prices=prices,
+            **options,
+        )
 
     async def __aenter__(self) -> Self:
         """Open journal and connection pool, and start the dispatcher; nothing is sent yet.
 
-        Raises `JournalError` when the journal cannot be written.
+        Raises `JournalError` when the journal cannot be written, `WrongLoop` where a copy of it is open already in
+        another event loop or process.
         """
-        if self._dispatcher is not None:
-            raise MusicError("the session is open already")
+        mine = Home()
+        # One step, so that of two threads that come at once one is refused.
+        if (home := self.__dict__.setdefault("_home", mine)) is not mine:
+            home.check()
+            raise MusicError("the session is open already, or just being opened or closed")
+        try:
+            await self._enter(mine)
+        except BaseException:
+            del self._home
+            raise
+        return self
+
+    async def _enter(self, home: Home) -> None:
         async with AsyncExitStack() as stack:
+            stack.callback(show_logs())
             limiter = await self._open_journal(stack) if self._given_journal is not None else None
             link = None
             if self._journal is not None:
@@ -165,22 +238,31 @@ class MusicSession:
             transport = await stack.enter_async_context(HttpTransport(self._settings, self._given_http))
             dispatcher = Dispatcher(
                 transport,
-                self._limiter or limiter or TokenBucket(STANDARD_RATE * self._settings.speed),
-                Clock(asyncio.get_running_loop(), self._settings.speed),
+                self._limiter or limiter or TokenBucket(**limit(self._settings)),
+                Clock(home.loop, self._settings.speed),
                 self.events,
                 self._settings,
                 poll_limiter=self._poll_limiter,
                 callback=self._callback,
                 link=link,
+                home=home,
             )
-            self._run = secrets.token_hex(8)  # here, so that a process that was forked before has another
+            self._orders.begin_run()
             # One task of its own: so the session may be entered and left in different tasks, as web frameworks do.
             host = asyncio.create_task(dispatcher.run(), name="aimusic dispatcher")
             stack.push_async_callback(_stop, host)
             await dispatcher.started.wait()
             self._stack = stack.pop_all()
         self._transport, self._dispatcher = transport, dispatcher
-        return self
+
+    def close_with(self, stack: AsyncExitStack, *, cannot_download: str = "") -> None:
+        """Close a stack last, when the session is left: what was opened for this session alone, such as a sandbox.
+
+        `cannot_download`: why there are no files to be had, if so.
+        """
+        self._cannot_download = cannot_download
+        mine, self._stack = self._stack, stack
+        self._stack.push_async_exit(mine)
 
     async def _open_journal(self, stack: AsyncExitStack) -> RateLimiter | None:
         """Open the journal; return the limiter of its file, None when the journal is the user's own."""
@@ -194,8 +276,9 @@ class MusicSession:
         self._journal = await stack.enter_async_context(SqliteJournal(path))
         if self._limiter is not None:
             return None
-        rate = STANDARD_RATE * self._settings.speed
-        return await stack.enter_async_context(SharedTokenBucket(_limit_beside(path), self._account, rate))
+        return await stack.enter_async_context(
+            SharedTokenBucket(_limit_beside(path), self._account, **limit(self._settings))
+        )
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -203,9 +286,13 @@ class MusicSession:
         """Close: jobs not sent yet are cancelled, those the service has are detached, with one warning for all.
 
         A POST that is under way is finished first, so that its task id is known. Cancelling the task while it closes
-        breaks that off: such a job ends as `SubmissionUnknown`.
+        breaks that off: such a job ends as `SubmissionUnknown`. Raises `WrongLoop`, and closes nothing, where another
+        event loop, thread or process leaves it.
         """
-        dispatcher, self._dispatcher = self._open, None
+        if self._home is not None and self._home.forked and error is not None:
+            return  # a forked child comes to its end; the session is its parent's
+        dispatcher = self._open
+        self._dispatcher = None
         journal = self.has_journal
         open_jobs = dispatcher.open_jobs()
         try:
@@ -215,8 +302,13 @@ class MusicSession:
             try:
                 await self._stack.aclose()
             finally:
+                del self._home
                 left = Unfinished()
-                await see_through(in_slices(open_jobs, left.add))
+                await see_through(in_slices(open_jobs, lambda job: note_given_up(job, left)))
+                for ended in dispatcher.unread.take():
+                    # What went well is in the journal; it is named when the program did not come as far as to read it.
+                    if ended.state is not JobState.SUCCEEDED or not journal or error is not None:
+                        left.add_ended(ended)
                 warn_of_unfinished("the session was left", left, journal=journal)
 
     # --- working -----------------------------------------------------------------------------------------------------
@@ -232,7 +324,8 @@ class MusicSession:
             return await job
         except asyncio.CancelledError:
             job.cancel()
-            warn_of_unfinished("run() was cancelled", Unfinished([job]), journal=self.has_journal)
+            note_given_up(job, left := Unfinished())
+            warn_of_unfinished("run() was cancelled", left, journal=self.has_journal)
             raise
 
     def submit(
@@ -273,12 +366,15 @@ class MusicSession:
             raise InvalidRequest("operation", "has no task: it is answered at once", operation.operation)
         if not isinstance(task_id, str) or not re.fullmatch(r"[\w:.-]*\w[\w:.-]*", task_id):
             raise InvalidRequest("task_id", "must be the id that the service gave", task_id)
-        name = key if key is not None else f"{operation.operation}:{task_id}"
+        name = check_key(key) if key is not None else f"{operation.operation}:{task_id}"
         if timeout is not None:
             check_positive("timeout", timeout)
-        work = Work.of(self._open.rules, operation, name, Order(), task_id=task_id, timeout=timeout)
-        job: Job[R] = Job(self._open, work)
-        self._open.attach(work)
+        dispatcher = self._open
+        if self._journal is not None:
+            check_name("key", name)
+        work = Work.of(dispatcher.rules, operation, name, Order(), task_id=task_id, timeout=timeout)
+        job: Job[R] = Job(dispatcher, work)
+        dispatcher.attach(work)
         return job
 
     async def resume(self, group: str | None = None, *, timeout: float | None = None) -> list[Job[Any]]:
@@ -291,21 +387,24 @@ class MusicSession:
         `JournalError` when it cannot be read.
         """
         from .api.operations import operations  # noqa: PLC0415 - loads the operations
-        from .api.plain import from_plain  # noqa: PLC0415 - as above
+        from .api.plain import request_from_plain  # noqa: PLC0415 - as above
 
         if timeout is not None:
             check_positive("timeout", timeout)
+        if group is not None:
+            check_name("group", group)
         dispatcher, known, jobs = self._open, operations(), list[Job[Any]]()
-        records = await self.journal.jobs(group=group, state=OPEN)
+        records = deque(await self.journal.jobs(group=group, state=OPEN))
         limits = await self.journal.budgets()
         own = () if self._budget is None else (self._budget,)
-        for number, record in enumerate(records, 1):
-            if number % _RESUMED_AT_ONCE == 0:
+        while records:
+            if len(records) % _RESUMED_AT_ONCE == 0:
                 await asyncio.sleep(0)
+            record = records.popleft()  # one by one: to let go of thousands at once takes long, too
             if dispatcher.knows(record):
                 continue
             try:
-                request = from_plain(record.fields()) if record.request else None
+                request = request_from_plain(record.fields()) if record.request else None
                 cls = type(request) if request is not None else known[record.operation]
             except (MusicError, KeyError, ValueError) as error:  # written by another version
                 logger.warning("%s cannot be resumed: %s", record.key, error)
@@ -356,12 +455,23 @@ class MusicSession:
         """
         if timeout is not None:
             check_positive("timeout", timeout)
-        if storable(name) != name:
-            raise InvalidRequest("name", "must be text that a file can hold, without half characters", name)
+        check_name("name", name)
         return JobGroup(self, name=name, timeout=timeout, on_failure=on_failure, budget=budget, history=history)
 
+    @property
+    def prices(self) -> Mapping[str, int]:
+        """Prices that differ from those of the request classes: see `Settings.prices`."""
+        return self._settings.prices
+
+    def cost_of(self, request: Request[Any]) -> int:
+        """Return the credits that a request costs, as priced here."""
+        return cost_of(request, self._settings.prices)
+
     async def credits(self) -> Credits:
-        """Return what the account has left. Free, but takes a token."""
+        """Return what the account has left. Free, but takes a token.
+
+        A balance that fell by more than the requests since the last time explain is logged, with `BalanceDiffers`.
+        """
         from .api.account import GetCredits  # noqa: PLC0415 - loads the operations, which not every program needs
 
         return await self.run(GetCredits())
@@ -381,7 +491,8 @@ class MusicSession:
     ) -> list[Path]:
         """Save the files of songs, stems or clips into a folder, which is made when missing; return their paths.
 
-        `what` may also be a `Wav`, a `Midi`, a `LyricsTimeline` (saved as .lrc), a job, or several of all these.
+        `what` may also be a `Wav`, `ClipFiles`, a `Midi`, a `LyricsTimeline` (saved as .lrc), a job, or several of all
+        these.
 
         `formats`: of each clip, any of "audio", "cover", "video" and "lyrics"; what the service did not make is left
         out, but for audio. `name`: how files are called, without suffix; fields are {title} {clip_id} {index} (from
@@ -395,16 +506,20 @@ class MusicSession:
 
         A file gets its name only when it is whole. What broke off, by an error, a cancellation or the end of the
         process, stays as a hidden `.part` where it can be gone on with: the same call does so. Four at a time for the
-        session, with connections of their own that carry neither key nor cookies. Unless the service itself runs on
-        this machine, files are asked for at public addresses only. Takes no token.
+        session, with connections of their own that carry neither key nor cookies. Takes no token.
+
+        Unless the service itself runs on this machine, files are asked for at public addresses only (and at those of
+        `Settings.trusted_networks`), whatever a host's name resolves to. Through a proxy that cannot be promised: the
+        proxy resolves names, so it must be one that keeps its own network to itself.
 
         Raises `DownloadFailed`, a `TransportError`, when the others are saved and some cannot be had; `OSError` for a
         folder that cannot be written; `ConfigurationError` for arguments that make no sense.
         """
         from .files.download import Wishes, download  # noqa: PLC0415 - who downloads nothing does not load it
 
-        if self._transport is None:
-            raise MusicError("the session is not open")
+        self._open  # noqa: B018 - raises where it is not open, or not here
+        if self._cannot_download and formats != "lyrics":
+            raise ConfigurationError(self._cannot_download)
         wishes = Wishes.check(
             formats=formats,
             name=name,
@@ -418,47 +533,10 @@ class MusicSession:
 
     @cached_property
     def _file_hosts(self) -> FileHosts:
-        from .files.hosts import FileHosts, any_address, is_public  # noqa: PLC0415 - as above
+        from .files.hosts import FileHosts, allowed  # noqa: PLC0415 - as above
+        from .transport.network import Network  # noqa: PLC0415 - as above
 
-        local = is_loopback(scheme_and_host(self._settings.base_url)[1])
-        return FileHosts(any_address if local else is_public)
-
-    # --- the operations as methods -----------------------------------------------------------------------------------
-
-    @cached_property
-    def sonic(self) -> Sonic:
-        """Songs, edits, stems, analysis."""
-        from .methods import Sonic  # noqa: PLC0415 - heavy: the classes of every operation
-
-        return Sonic(self.run)
-
-    @cached_property
-    def lyrics(self) -> Lyrics:
-        """Words without music."""
-        from .methods import Lyrics  # noqa: PLC0415 - heavy: the classes of every operation
-
-        return Lyrics(self.run)
-
-    @cached_property
-    def producer(self) -> Producer:
-        """One song a request, quickly."""
-        from .methods import Producer  # noqa: PLC0415 - heavy: the classes of every operation
-
-        return Producer(self.run)
-
-    @cached_property
-    def nuro(self) -> Nuro:
-        """Switched off by the service since mid 2026."""
-        from .methods import Nuro  # noqa: PLC0415 - heavy: the classes of every operation
-
-        return Nuro(self.run)
-
-    @cached_property
-    def riffusion(self) -> Riffusion:
-        """Deprecated by the service."""
-        from .methods import Riffusion  # noqa: PLC0415 - heavy: the classes of every operation
-
-        return Riffusion(self.run)
+        return FileHosts(allowed(self._settings), Network(self._settings))
 
     # --- for the doors of webhooks -----------------------------------------------------------------------------------
 
@@ -471,6 +549,14 @@ class MusicSession:
     async def deliver(self, event: WebhookEvent, job_id: str | None) -> bool:
         """See `webhooks.Recipient.deliver`."""
         return self._dispatcher is not None and await self._dispatcher.deliver(event, job_id)
+
+    def check_loop(self) -> None:
+        """Raise `WrongLoop` for whoever comes from another event loop, thread or process than the session's.
+
+        A session that is not open belongs to none.
+        """
+        if self._home is not None:
+            self._home.check()
 
     # --- for groups --------------------------------------------------------------------------------------------------
 
@@ -494,25 +580,21 @@ class MusicSession:
             raise InvalidRequest("request", "must be a request such as sonic.GetBpm(clip_id=…)", request)
         if timeout is not None:
             check_positive("timeout", timeout)
-        if key is None or (not named and self._journal is not None):
-            key = f"{request.operation}#{next(self._numbers)}"
-            if self._journal is not None:
-                key += f"@{self._run}"  # no two runs may give one name to different jobs
-        if not isinstance(priority, int) or isinstance(priority, bool):
-            raise ConfigurationError(f"priority must be a whole number; got {priority!r}")
-        if self._journal is not None and storable(key) != key:
-            raise InvalidRequest("key", "must be text that a file can hold, without half characters", key)
-        how = (direct, priority, budget, group, tuple(resend), deadline)
-        if how != self._ordered[0]:  # jobs of one kind share an order
-            shared = self._journal is not None and bool(group)  # then the journal keeps what is committed
-            own = tuple(one for one in (None if shared else budget, self._budget) if one is not None)
-            limit = budget.limit if budget is not None and shared else None
-            self._ordered = how, Order(direct, priority, own, limit, group, how[4], deadline)
-        order = self._ordered[1]
+        dispatcher, journalled = self._open, self._journal is not None
+        name = self._orders.key_for(request, key, named=named, journalled=journalled)
+        order = self._orders.order_for(
+            direct=direct,
+            priority=priority,
+            budget=budget,
+            group=group,
+            resend=resend,
+            deadline=deadline,
+            journalled=journalled,
+        )
         kind = type(request)
-        work = Work.of(self._open.rules, kind, key, order, request=request, timeout=timeout, watcher=watcher)
-        job: Job[R] = Job(self._open, work)
-        self._open.submit(work)
+        work = Work.of(dispatcher.rules, kind, name, order, request=request, timeout=timeout, watcher=watcher)
+        job: Job[R] = Job(dispatcher, work)
+        dispatcher.submit(work)
         return job
 
     def give_up(self, job: Job[Any], error: MusicError, *, released: bool = False) -> None:
@@ -532,18 +614,13 @@ class MusicSession:
     def _open(self) -> Dispatcher:
         if self._dispatcher is None:
             raise MusicError("the session is not open: use `async with MusicSession(…) as music:`")
+        self._dispatcher.home.check()
         return self._dispatcher
 
 
 def _limit_beside(path: str) -> str:
     """Return the file of the limit beside a journal: the same by whatever name the journal is opened."""
     return f"{os.path.realpath(path)}-limit"
-
-
-def _checked_account(name: str) -> str:
-    if not isinstance(name, str) or not name.strip() or "@" in name or not name.isprintable():
-        raise ConfigurationError(f"account must be a name without @, such as 'default'; got {name!r}")
-    return name
 
 
 async def _stop(host: asyncio.Task[None]) -> None:

@@ -35,16 +35,19 @@ class Limit:
     rate: int
     seconds: float = 1.0
     margin: float | None = None
+    capacity: int = 1
 
     def bucket(self, path: Path) -> SharedTokenBucket:
         """Return what one process has."""
-        return SharedTokenBucket(path, rate=self.rate / self.seconds, margin=self.margin)
+        return SharedTokenBucket(path, rate=self.rate / self.seconds, capacity=self.capacity, margin=self.margin)
 
 
 LIMITS = (
     Limit(1, 50, margin=0),
     Limit(4, 50, margin=0),
     Limit(4, 50),
+    Limit(4, 50, capacity=5),
+    Limit(4, 200, capacity=20),
     Limit(4, 5),
     Limit(4, 1, 3.0),
 )
@@ -57,7 +60,16 @@ def run(*, seeds: int) -> Group:
 
 def _shared(watched: int) -> Table:
     table = Table(title=f"{TASKS} tasks in each process that never stop asking, {watched} s (or periods), real time")
-    columns = ("processes", "limit", "period", "granted, of possible", "smallest gap", "most in a window", "shares")
+    columns = (
+        "processes",
+        "limit",
+        "at once",
+        "period",
+        "granted, of possible",
+        "smallest gap",
+        "most in a window",
+        "shares",
+    )
     for name in columns:
         table.add_column(name, justify="right")
     for limit in LIMITS:
@@ -67,11 +79,12 @@ def _shared(watched: int) -> Table:
             spent = _watch(limit, path, seconds)
             period = limit.bucket(path).period
         moments = sorted(itertools.chain(*spent))
-        possible = int(seconds / period) + 1
+        possible = int(seconds / period) + limit.capacity
         shares = [len(own) / len(moments) for own in spent]
         table.add_row(
             str(limit.processes),
             f"{limit.rate} per {limit.seconds:g} s",
+            str(limit.capacity),
             f"{period * 1000:.0f} ms",
             f"{len(moments)} of {possible}, {len(moments) / possible:.1%}",
             f"{min(late - early for early, late in itertools.pairwise(moments)) * 1000:.1f} ms",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 from types import SimpleNamespace
 
 import aiohttp
@@ -32,11 +33,11 @@ if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).paramet
 
 
 @pytest.fixture(autouse=True)
-def no_key_from_outside(monkeypatch):
-    """A developer's own key must not decide a test."""
-    monkeypatch.delenv("AIMUSIC_API_KEY", raising=False)
-    monkeypatch.delenv("AIMUSIC_BASE_URL", raising=False)
-    monkeypatch.delenv("AIMUSIC_SPEED", raising=False)
+def nothing_from_outside(monkeypatch):
+    """A developer's own key and proxies must not decide a test."""
+    for name in tuple(os.environ):
+        if name.startswith("AIMUSIC_") or name.upper() in {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}:
+            monkeypatch.delenv(name)
 
 
 class FakeService:

@@ -34,6 +34,7 @@ _LIFECYCLE = " ".join(
     f"tests/jobs/test_lifecycle{part}.py" for part in ("_table", "_exactly", "_answers", "", "_machine")
 )
 _ANSWERS = "tests/api/test_wire.py tests/contract/test_contract.py::test_the_answers_mean_what_is_recorded"
+_SCHEDULE = " ".join(f"tests/scheduling/test_{part}.py" for part in ("schedule", "waiting", "watching", "last_polls"))
 OWN_TESTS = {
     "api/clips.py": _ANSWERS,
     "api/forgiving.py": _ANSWERS,
@@ -45,11 +46,21 @@ OWN_TESTS = {
     "jobs/lifecycle.py": _LIFECYCLE,
     "jobs/entering.py": _LIFECYCLE,
     "jobs/ending.py": _LIFECYCLE,
+    "jobs/polling.py": f"tests/jobs/test_missing_tasks.py {_LIFECYCLE}",
     "journal/steps.py": " ".join(
         f"tests/journal/test_{name}.py" for name in ("steps_exactly", "steps", "journal_laws", "journal")
     ),
     "journal/budget.py": "tests/journal/test_budget.py tests/journal/test_steps_exactly.py",
+    "scheduling/schedule.py": _SCHEDULE,
+    "scheduling/waiting.py": _SCHEDULE,
+    "scheduling/watching.py": _SCHEDULE,
+    "scheduling/heap.py": "tests/scheduling/test_heap.py",
+    "scheduling/durations.py": "tests/scheduling/test_durations.py tests/scheduling/test_durations_odd.py",
     "scheduling/retry.py": "tests/scheduling/test_retry.py",
+    "limiting/level.py": "tests/limiting/test_level.py",
+    "limiting/bucket.py": "tests/limiting/test_bucket.py",
+    "limiting/line.py": "tests/limiting/test_shared_line.py",
+    "limiting/shared.py": "tests/limiting/test_shared.py tests/limiting/test_shared_trouble.py",
     "webhooks/signature.py": "tests/webhooks/test_signature.py",
 }
 """Which tests have to notice a mistake in a file."""
@@ -74,6 +85,35 @@ UNSEEN: dict[tuple[str, str], str] = {
         "by_hand = state <= JobState.CANCELLED and isinstance(error, JobCancelled) and not work.released",
     ): "it is one of two states, and no other comes before it",
     ("webhooks/signature.py", "@attrs.frozen(kw_only=False)"): "whoever makes one names the fields all the same",
+    ("limiting/level.py", "if wait != 0 and self.out:"): "what is less than nothing becomes nothing two lines later",
+    ("limiting/shared.py", "_AGAIN = 2.0"): "the tests have another, so as not to wait",
+    ("limiting/shared.py", "os.truncate(self._path, 1)"): "SQLite takes a file of one byte for an empty one",
+    (
+        "limiting/shared.py",
+        "if self._wanting <= 1:  # else the next waiter takes over the place",
+    ): "who is here is one of them",
+    **{
+        (
+            "limiting/shared.py",
+            f"os.close(os.open(self._path, os.O_CREAT | os.O_EXCL {operator} os.O_RDWR, 0o600))",
+        ): "a file that is there is opened and closed instead of left alone"
+        for operator in ("//", "%", ">>")
+    },
+    ("limiting/line.py", "served: int = -1"): "places are numbered from 1",
+    ("limiting/line.py", "seen: float = math.inf"): "in an empty line there is nothing that a clock could move",
+    ("limiting/line.py", "seen: float = +math.inf"): "as above",
+    (
+        "limiting/line.py",
+        "if any(other != name and place >= self.served for other, place in self.places.items()):",
+    ): "whose place was served has none any more",
+    (
+        "limiting/line.py",
+        "return [other for other, place in self.places.items() if self.served <= place < own]",
+    ): "as above",
+    (
+        "limiting/line.py",
+        "first = secrets.randbits( 47)  # what is said of tokens of a file that was lost concerns none of this one",
+    ): "as unlikely",
     ("journal/steps.py", "if scope in limits and limits[scope] is not moved.limit:"): "writes what is there already",
     ("journal/steps.py", "if record.attempts is not self.attempt - 1:"): "small numbers are one object each",
     ("scheduling/retry.py", "class OutcomeUnknown:"): "a class without fields, of which only the type is asked",
@@ -81,6 +121,65 @@ UNSEEN: dict[tuple[str, str], str] = {
         "scheduling/retry.py",
         "case NotSent() if repeat != Repeat.POLL:",
     ): "members of an enum are equal when they are one",
+    ("scheduling/schedule.py", "over = submit is not None and worth is not URGENT"): "no worth but that is greater",
+    (
+        "scheduling/schedule.py",
+        "return worth < mine or (mine > 0 and worth != URGENT and (self._owed > 0 or self._in_a_row >= _IN_A_ROW))",
+    ): "as above",
+    (
+        "scheduling/schedule.py",
+        "def add(self, job: J, kind: Kind, /, now: float, priority: int = 0, terms: Terms = USUAL) -> None:",
+    ): "how arguments may be given",
+    (
+        "scheduling/schedule.py",
+        "def again(self, job: J, kind: Kind, /, not_before: float, terms: Terms = USUAL) -> None:",
+    ): "as above",
+    ("scheduling/schedule.py", "def not_polled(self, job: J, /, not_before: float) -> None:"): "as above",
+    (
+        "scheduling/waiting.py",
+        "def add(self, job: J, kind: Kind, terms: Terms, /, now: float, priority: int) -> None:",
+    ): "as above",
+    (
+        "scheduling/waiting.py",
+        "chance = self._durations.of(terms.task).finished(since= -1.0, age=terms.deadline - now)",
+    ): "nothing finishes before it has begun",
+    ("scheduling/waiting.py", "if terms.deadline >= math.inf:"): "nothing is later than never",
+    (
+        "scheduling/waiting.py",
+        "return self._lines.setdefault((kind, terms.platform, terms.deadline == math.inf), Heap())",
+    ): "two lines all the same, whatever they are called",
+    (
+        "scheduling/waiting.py",
+        "return self._lines.setdefault((kind, terms.platform, terms.deadline >= math.inf), Heap())",
+    ): "as above",
+    (
+        "scheduling/waiting.py",
+        "return self._lines.setdefault((kind, terms.platform, terms.deadline is math.inf), Heap())",
+    ): "as above",
+    (
+        "scheduling/waiting.py",
+        "return self._lines.setdefault((kind, terms.platform, terms.deadline is not math.inf), Heap())",
+    ): "as above",
+    (
+        "scheduling/waiting.py",
+        "return self._lines.setdefault((kind, terms.platform, terms.deadline != math.inf), Heap())",
+    ): "as above",
+    (
+        "scheduling/waiting.py",
+        "self._push(job, _Waiting(kind, terms, now, next(self._places), self._line(kind, terms)), ~priority)",
+    ): "every rank is one less: the order stays",
+    (
+        "scheduling/watching.py",
+        "return _Stage.UNKNOWN if not self.seen == self.accepted else _Stage.UNKNOWN_POLLED",
+    ): "two heaps all the same, both by when a task was last known to run",
+    ("scheduling/watching.py", "return _Stage.UNKNOWN if self.seen <= self.accepted else _Stage.UNKNOWN_POLLED"): (
+        "no poll is before the task was attached"
+    ),
+    ("scheduling/watching.py", "return _Stage.FRESH if self.seen is self.accepted else _Stage.POLLED"): (
+        "it is one object until a poll"
+    ),
+    ("scheduling/watching.py", "place: int = - 0"): "it is given a place at once",
+    ("scheduling/watching.py", "last_place: int = ~1"): "as above, or has none, which is less than 0",
 }
 """By file and changed line: why nobody can see the difference."""
 

@@ -47,6 +47,15 @@ def test_it_counts_jobs_and_credits_by_operation():
     assert plan(songs(1), balance=Credits(credits=50)).missing == 0
 
 
+def test_it_counts_with_the_prices_of_the_session_also_what_waits_for_others():
+    prices = {"sonic.create_music": 14, f"sonic.create_music {SONG['mv']}": 12, "sonic.stems_full": 75}
+    planned = plan(rows({"key": "song", **SONG}, {**SONG, "mv": "sonic-v4"}, STEMS), prices=prices)
+    assert {share.operation: share.credits for share in planned.shares} == {
+        "sonic.create_music": 12 + 14,
+        "sonic.stems_full": 75,
+    }
+
+
 @pytest.mark.parametrize(
     ("state", "standing", "after"),
     [

@@ -223,9 +223,9 @@ WRONG = {
         "a.jsonl:1: vocal_gender: must be 'f' or 'm'; got 'x'",
     ),
     "rules about several fields": (
-        as_jsonl({**SONG, "gpt_description_prompt": "x"}),
+        as_jsonl({**SONG, "custom_mode": False}),
         (
-            "a.jsonl:1: prompt: or gpt_description_prompt, not both: your lyrics, or what they are about; "
+            "a.jsonl:1: prompt: goes with custom_mode=True; use gpt_description_prompt to describe a song; "
             "got '[Verse]\\nHere we go'"
         ),
     ),

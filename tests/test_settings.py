@@ -1,8 +1,9 @@
 """Settings: found where the documentation says, refused when they would hurt."""
 
+import aiohttp
 import pytest
 
-from aimusic_async import ConfigurationError, Settings
+from aimusic_async import ConfigurationError, MusicSession, Settings
 
 
 def load(environ=None, **given):
@@ -58,6 +59,33 @@ def test_a_password_in_the_address_is_refused_and_not_shown():
         assert "hush" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url", ["https://h.example ", " https://h", "https://h .x", "https://h\n", "https://h\t", "https://h\r\nX: y"]
+)
+def test_an_address_with_blanks_or_line_breaks_is_refused(url):
+    with pytest.raises(ConfigurationError, match="base_url holds a blank or a line break"):
+        load(api_key="k", base_url=url)
+
+
+@pytest.mark.parametrize("given", ["http://proxy:3128", b"x", 3, object, aiohttp.ClientSession])
+def test_http_must_be_a_session_of_aiohttp(given):
+    with pytest.raises(ConfigurationError, match=r"http must be an open aiohttp\.ClientSession"):
+        MusicSession("k", http=given)
+    assert "proxy=" in str(refused_with(http="http://proxy:3128"))
+
+
+def refused_with(**options):
+    with pytest.raises(ConfigurationError) as caught:
+        MusicSession("k", **options)
+    return caught.value
+
+
+@pytest.mark.parametrize("option", [{"proxy": "http://h:1"}, {"ca_file": "ca.pem"}])
+def test_settings_beside_what_they_hold_are_refused(option):
+    with pytest.raises(ConfigurationError, match="give settings, or"):
+        MusicSession(settings=load(api_key="k"), **option)
+
+
 @pytest.mark.parametrize("key", ["two words", "line\nbreak", "naïve", "tab\t"])
 def test_a_key_that_was_copied_badly_is_refused_and_not_shown(key):
     with pytest.raises(ConfigurationError) as caught:
@@ -73,3 +101,43 @@ def test_the_key_is_not_in_the_repr():
 def test_a_senseless_poll_interval_is_refused(seconds):
     with pytest.raises(ConfigurationError, match="poll_interval"):
         load(api_key="k", poll_interval=seconds)
+
+
+@pytest.mark.parametrize(("text", "rate"), [("0.5", 0.5), ("1/3", 1 / 3), (" 10 / 1 ", 10.0), ("2e1", 20.0)])
+def test_a_rate_in_the_environment_is_a_number_or_a_fraction(text, rate):
+    assert load({"AIMUSIC_RATE": text}, api_key="k").rate == rate
+
+
+def test_the_plan_is_unknown_unless_it_is_named_and_what_is_given_goes_before_the_environment():
+    environ = {"AIMUSIC_RATE": "5", "AIMUSIC_CAPACITY": "7"}
+    assert (load(api_key="k").rate, load(api_key="k").capacity) == (None, None)
+    assert (load(environ, api_key="k").rate, load(environ, api_key="k").capacity) == (5.0, 7)
+    given = load(environ, api_key="k", rate=2.0, capacity=3)
+    assert (given.rate, given.capacity, given.plan_given()) == (2.0, 3, "rate")
+    assert load(environ, api_key="k").plan_given() is None
+    assert load(environ, api_key="k", capacity=3).plan_given() == "capacity"
+    assert load({"AIMUSIC_RATE": ""}, api_key="k").rate is None
+
+
+@pytest.mark.parametrize("text", ["fast", "0", "-1", "1/0", "1/", "/3", "nan", "inf", "1/3/3", "1e-320"])
+def test_a_senseless_rate_in_the_environment_is_refused_with_what_to_write(text):
+    with pytest.raises(ConfigurationError, match=r"^AIMUSIC_RATE must be requests per second .* such as 0.5 or 1/3"):
+        load({"AIMUSIC_RATE": text}, api_key="k")
+
+
+@pytest.mark.parametrize("text", ["many", "0", "-1", "1.5", "\u0663", "9" * 5000])
+def test_a_senseless_capacity_in_the_environment_is_refused_with_what_to_write(text):
+    with pytest.raises(ConfigurationError, match=r"^AIMUSIC_CAPACITY must be a whole number of requests, 1 or more"):
+        load({"AIMUSIC_CAPACITY": text}, api_key="k")
+
+
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf"), "15", True, 1e-320])
+def test_a_senseless_rate_is_refused(rate):
+    with pytest.raises(ConfigurationError, match=r"^rate "):
+        load(api_key="k", rate=rate)
+
+
+@pytest.mark.parametrize("capacity", [0, -1, 0.5, 1.5, "3", True, float("nan")])
+def test_a_senseless_capacity_is_refused(capacity):
+    with pytest.raises(ConfigurationError, match=r"^capacity "):
+        load(api_key="k", capacity=capacity)

@@ -23,6 +23,7 @@ from aimusic_async import (
 )
 from aimusic_async.api.limits import Between
 from aimusic_async.api.operations import operations
+from aimusic_async.api.pricing import cost_of
 from aimusic_async.sandbox import Options, Sandbox
 
 WORDS = "[Verse]\nHere we go"
@@ -69,6 +70,7 @@ async def play_everything(music):
         sonic.StemsFull(clip_id=clip),
     )
     await run(sonic.ConcatMusic(continue_clip_id=extension.clips[0].clip_id))
+    await run(sonic.Download(clip_id=clip, formats=["mp3", "wav"]))
     for call in (sonic.GetBpm, sonic.GetVox, sonic.GetWav, sonic.GetMidi, sonic.GetLyricsTimeline):
         await run(call(clip_id=clip))
     await run(sonic.UpsampleTags(tags="pop"))
@@ -101,11 +103,13 @@ async def play_everything(music):
     [
         {},
         {"not_ready_status": 200, "code_in_submit": True, "producer_form": "status", "mv_spelling": "chirp"},
+        {"era": "today", "nuro_gone": False, "fresh_file_seconds": 0.0},
     ],
-    ids=["as assumed", "as newer pages say"],
+    ids=["as assumed", "as newer pages say", "as of today"],
 )
-async def test_every_operation_works_from_a_session_and_in_a_group(options):
-    async with Sandbox(Options(seed=1, credits=100_000, **options)) as box, MusicSession.sandbox(box) as music:
+async def test_every_operation_works_from_a_session_and_in_a_group(options, caplog):
+    options = Options(seed=1, credits=100_000, song_seconds=(24, 40), **options)
+    async with Sandbox(options) as box, MusicSession.sandbox(box, prices=options.prices) as music:
         before = (await music.credits()).total
         results = await play_everything(music)
         after = (await music.credits()).total
@@ -114,7 +118,8 @@ async def test_every_operation_works_from_a_session_and_in_a_group(options):
         assert all(result.raw for result in results.values())
         assert {entry.operation for entry in box.books.taken()} == set(operations()) - {"account.get_credits"}
         # What we think it costs is what it costs: the sandbox has its prices from the same page, not from us.
-        assert before - after == box.books.charged == sum(cls.cost for cls in operations().values())
+        assert before - after == box.books.charged == sum(cost_of(cls, options.prices) for cls in operations().values())
+        assert "the balance fell" not in caplog.text
         assert box.books.refusals == []
     assert len(results["sonic.upload_extend"].full) == 2
     assert len(results["sonic.stems_full"].clips) == 12
@@ -145,7 +150,7 @@ async def test_what_is_switched_off_refuses_as_the_service_does_and_costs_nothin
 
 @pytest.mark.looptime
 async def test_an_upload_with_a_callback_is_followed_as_a_task(song):
-    async with Sandbox() as box, MusicSession.sandbox(box) as music:
+    async with Sandbox(Options(song_seconds=(24, 40))) as box, MusicSession.sandbox(box) as music:
         made = await music.run(song())
         source = made.clips[0].audio_url
         request = sonic.UploadMusic(url=source, callback_url="https://host.example/done")

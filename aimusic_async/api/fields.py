@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 import attrs
 
@@ -22,6 +22,9 @@ Title = Annotated[str, MaxLength(80), Doc("title, at most 80 characters")]
 Tags = Annotated[str, Doc("style words, comma separated; at most 1000 characters, 200 on sonic-v3-5 and v4")]
 NegativeTags = Annotated[str, Doc("styles to keep away from")]
 Weight = Annotated[float, Between(0, 1), Doc("0 (free) to 1 (close)")]
+Duration = Annotated[int, Between(10, 360), Doc("wished length in seconds, 10 to 360")]
+ContinueAt = Annotated[float, Above(0), Doc("seconds into the clip, inside it; omitted: from its end")]
+Cdn = Annotated[bool, Doc("the service wants it said; False is sent unless you say otherwise")]
 Start = Annotated[float, Between(0), Doc("seconds from the start of the clip")]
 End = Annotated[float, Above(0), Doc("seconds from the start of the clip")]
 Gender = Annotated[Literal["f", "m"], Doc("voice; sonic-v4-5 and newer")]
@@ -71,43 +74,87 @@ class Generation(Styled[Song]):
     """Fields of every operation that writes a song from lyrics or from a description.
 
     Give `prompt` (your lyrics) or `gpt_description_prompt` (what it is about); `custom_mode` follows from that and can
-    be omitted. An instrumental needs neither.
+    be omitted. With both, the words of `prompt` are sung. An instrumental needs neither.
     """
+
+    style_is_enough: ClassVar[bool] = False
+    """Whether `tags` alone say what is wanted, without words and without a mode."""
 
     prompt: Prompt | None = None
     gpt_description_prompt: Description | None = None
     custom_mode: bool | None = None
     make_instrumental: bool | None = None
     auto_lyrics: Annotated[bool, Doc("the service writes the lyrics; prompt is the brief")] | None = None
-    use_suno_cdn: bool | None = None
+    audio_weight: Weight | None = None
+    use_suno_cdn: Cdn | None = None
 
     def check_together(self) -> None:
         """Check that the text fits the mode."""
+        if not self._style_alone:
+            self._check_words()
+        Styled.check_together(self)
+
+    def _check_words(self) -> None:
         custom = self._custom
-        if self.custom_mode is None and self.prompt is not None and self.gpt_description_prompt is not None:
-            self._refuse("prompt", "or gpt_description_prompt, not both: your lyrics, or what they are about")
-        if custom and self.gpt_description_prompt is not None:
-            self._refuse("gpt_description_prompt", "goes with custom_mode=False, without prompt")
-        if not custom and self.prompt is not None:
+        if not custom and self.prompt is not None and self.gpt_description_prompt is None:
             self._refuse("prompt", "goes with custom_mode=True; use gpt_description_prompt to describe a song")
         if custom and not self.make_instrumental and not (self.prompt or "").strip():
-            self._refuse("prompt", "is required (or gpt_description_prompt, or make_instrumental=True)")
+            more = ", or tags alone" if self.style_is_enough else ""
+            self._refuse("prompt", f"is required (or gpt_description_prompt, or make_instrumental=True{more})")
         if not custom and self.gpt_description_prompt is None:
             self._refuse("gpt_description_prompt", "is required when custom_mode is False")
         if not custom and self.auto_lyrics:
             self._refuse("auto_lyrics", "goes with custom_mode=True")
-        Styled.check_together(self)
+
+    @property
+    def _style_alone(self) -> bool:
+        said = (self.prompt, self.gpt_description_prompt, self.custom_mode, self.make_instrumental, self.auto_lyrics)
+        return self.style_is_enough and bool((self.tags or "").strip()) and not any(one is not None for one in said)
 
     @property
     def _custom(self) -> bool:
-        return self.gpt_description_prompt is None if self.custom_mode is None else self.custom_mode
+        if self.custom_mode is not None:
+            return self.custom_mode
+        return self.prompt is not None or self.gpt_description_prompt is None
 
     def _refuse(self, field: str, limit: str) -> None:
         raise InvalidRequest(field, limit, getattr(self, field), operation=self.operation)
 
     def derived(self) -> dict[str, object]:
         """See `Request.derived`."""
-        return {"custom_mode": self._custom}
+        return {} if self._style_alone else {"custom_mode": self._custom}
+
+
+@attrs.frozen(kw_only=True)
+class TimedGeneration(Generation):
+    """The same for the operations that also take the length of the song."""
+
+    duration: Duration | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Overpainting(Styled[Song]):
+    """Fields of the two operations that paint over an uploaded clip."""
+
+    continue_clip_id: ClipId
+    custom_mode: bool | None = None
+    use_suno_cdn: Cdn | None = None
+    audio_weight: Weight | None = None
+    overpainting_start_s: Start | None = None
+    overpainting_end_s: End | None = None
+
+    def check_together(self) -> None:
+        """Check the range, then the model's limits."""
+        check_range(self, "overpainting_start_s", "overpainting_end_s")
+        model = sonic_model(self.mv)
+        if model is not None and not model.overpainting:
+            limit = "must be sonic-v4-5-plus, sonic-v5 or newer for this operation"
+            raise InvalidRequest("mv", limit, self.mv, operation=self.operation)
+        Styled.check_together(self)
+
+    def derived(self) -> dict[str, object]:
+        """See `Request.derived`."""
+        return {"custom_mode": True if self.custom_mode is None else self.custom_mode}
 
 
 def check_range(request: Request[object], start_field: str, end_field: str, *, most: float | None = None) -> None:

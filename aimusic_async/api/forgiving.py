@@ -28,10 +28,15 @@ UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, In
 
 
 def structure(payload: Mapping[str, Any], cls: type[R], *, raw: Mapping[str, Any]) -> R:
-    """Build a result from its part of an answer, and keep `raw`, the service's own words, with it."""
+    """Build a result from its part of an answer, and keep `raw`, the service's own words, with it.
+
+    Raises one of `UNREADABLE` for what misses a value that it needs, or says itself that it is not ready.
+    """
     if cls is Credits and number(payload.get("credits")) is None and number(payload.get("extra_credits")) is not None:
         payload = {**payload, "credits": 0}  # one of the two pots can be read
     made: R = _reader().structure({**payload, "raw": raw}, cls)
+    if not getattr(made, "ready", True):
+        raise ValueError("it is not ready")
     return made
 
 

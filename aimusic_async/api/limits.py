@@ -89,6 +89,17 @@ class Items:
 
 
 @attrs.frozen
+class OneOf:
+    """One of these texts, letter by letter."""
+
+    values: tuple[str, ...]
+
+    def broken(self, value: str) -> str | None:
+        """See `Limit.broken`."""
+        return None if value in self.values else f"must be {' or '.join(map(repr, self.values))}, not {value!r}"
+
+
+@attrs.frozen
 class WebUrl:
     """An address that the service can reach."""
 
@@ -221,6 +232,9 @@ def _spec(name: str, hint: Any, *, required: bool, secret: bool) -> FieldSpec:
             (inner,) = get_args(part)
             entry, *more = get_args(inner) if get_origin(inner) is Annotated else (inner,)
             entry_extras.extend(more)
+            if get_origin(entry) is Literal:
+                entry_extras.append(OneOf(get_args(entry)))
+                entry = str
         else:
             kind = part
 

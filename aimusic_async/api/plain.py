@@ -1,7 +1,8 @@
-"""Requests as plain data and back: for a journal, a manifest, a message to another process. Pure.
+"""Requests and results as plain data and back: for a journal, a manifest, a message to another process. Pure.
 
-`to_plain(request)` gives `{"op": "sonic.create_music", …fields that were given…}`, which JSON can hold;
-`from_plain` builds the request again, with every check. Secrets are omitted: they must not be stored.
+`to_plain(request)` gives `{"op": "sonic.create_music", …fields that were given…}`, `to_plain(song)`
+`{"result": "song", …}`, which JSON can hold; `from_plain` builds the same again, a request with every check. Secrets
+are omitted: they must not be stored.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from ..errors import InvalidRequest
+from . import plain_results
 from .operations import operations
 from .request import Request
 from .wire import given
@@ -18,8 +20,15 @@ from .wire import given
 OPERATION = "op"
 
 
-def to_plain(request: Request[Any]) -> dict[str, Any]:
-    """Return a request as plain data, without its secrets."""
+def to_plain(request: Request[Any] | object) -> dict[str, Any]:
+    """Return a request or a result as plain data that JSON can hold; a request without its secrets.
+
+    Raises `InvalidRequest` for a value that is neither.
+    """
+    if not isinstance(request, Request):
+        if not plain_results.is_result(request):
+            raise InvalidRequest("value", "must be a request, or the result of one", request)
+        return plain_results.to_plain(request)
     secrets = {spec.name for spec in request.fields() if spec.secret}
     return {
         OPERATION: request.operation,
@@ -27,8 +36,18 @@ def to_plain(request: Request[Any]) -> dict[str, Any]:
     }
 
 
-def from_plain(data: Mapping[str, Any]) -> Request[Any]:
-    """Build a request from plain data; raises `InvalidRequest` for an unknown operation or field, or a wrong value."""
+def from_plain(data: Mapping[str, Any]) -> Any:
+    """Build a request or a result from plain data: what `to_plain` was given.
+
+    Raises `InvalidRequest` for an unknown operation, result or field, or a wrong value.
+    """
+    if plain_results.RESULT in data and OPERATION not in data:
+        return plain_results.from_plain(data)
+    return request_from_plain(data)
+
+
+def request_from_plain(data: Mapping[str, Any]) -> Request[Any]:
+    """Build a request from plain data; raises `InvalidRequest` for anything else."""
     name = data.get(OPERATION)
     known = operations()
     if not isinstance(name, str) or name not in known:

@@ -20,6 +20,7 @@ STEMS_FULL = 50
 EDIT = 10  # remaster, replace section, add vocals, add instrumental, sample, mashup
 UPLOAD = 2
 WAV = 1
+DOWNLOAD = 2  # a call, whatever the number of formats
 MIDI = 1
 TIMELINE = 1  # the first time for a clip; later ones are free
 VOICE = 4

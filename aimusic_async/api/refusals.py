@@ -83,6 +83,7 @@ def refusal(
     retry_after: float | None = None,
     location: str = "",
     request: object | None = None,
+    headers: Mapping[str, str] | None = None,
     poll: bool = False,
 ) -> ApiError | None:
     """Return the error for an answer, None when it is none.
@@ -97,7 +98,13 @@ def refusal(
     if status < 300:
         return None
     message = message_of(fields) or text or shortened(body) or NO_REASON
-    common: dict[str, Any] = {"status": status, "type": _word(fields), "request": request, "body": body}
+    common: dict[str, Any] = {
+        "status": status,
+        "type": _word(fields),
+        "request": request,
+        "body": body,
+        "headers": headers,
+    }
     if theirs and status != 429:
         if status < 400:
             message = f"redirected to {location or 'nowhere'}, which is not followed: is base_url right?"

@@ -12,6 +12,8 @@ from typing import Any
 
 import attrs
 
+from ..errors import one_line
+
 _LONGEST_NUMBER = 4000
 """Digits; Python refuses to read much longer ones as whole numbers."""
 _DEEPEST_ID = 4
@@ -34,6 +36,8 @@ class Reply:
     """Seconds, from the header of that name."""
     location: str = ""
     """Where a redirect leads."""
+    headers: Mapping[str, str] = attrs.field(factory=dict, eq=False)
+    """Those that help to find out what happened, with names in small letters."""
     written_id: str | None = None
     """The id of a task that stands in an answer that is not JSON (cut off, say)."""
 
@@ -46,16 +50,17 @@ class Reply:
         retry_after: str | None = None,
         date: str | None = None,
         location: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """Read an answer's bytes and headers; never fails. `date`: the header of that name, for `retry_after`."""
-        wait, target = seconds_until(retry_after, date), " ".join((location or "").split())[:_SHOWN]
+        wait, target, kept = seconds_until(retry_after, date), one_line(location or "")[:_SHOWN], headers or {}
         try:
-            return cls(status=status, body=read_json(body), retry_after=wait, location=target)
+            return cls(status=status, body=read_json(body), retry_after=wait, location=target, headers=kept)
         except (ValueError, RecursionError):
-            text = " ".join(body[:_SHOWN].decode(errors="replace").split())
+            text = one_line(body[:_SHOWN].decode(errors="replace"))
             written = _WRITTEN_ID.search(body)
             named = written[1].decode(errors="replace") if written else None
-            return cls(status=status, text=text, retry_after=wait, location=target, written_id=named)
+            return cls(status=status, text=text, retry_after=wait, location=target, headers=kept, written_id=named)
 
     @property
     def fields(self) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import attrs
 
+from ..hiding import hide_arguments
 from .limits import FieldSpec, check, field_specs
 
 R = TypeVar("R", covariant=True)
@@ -37,8 +38,8 @@ class Endpoint:
     answer: Answer = Answer.TASK
     may_be_task: bool = False
     """Whether an argument can turn a direct answer into a task."""
-    fixed: Mapping[str, str] = attrs.field(factory=dict)
-    """Fields that every such request carries (`task_type`)."""
+    fixed: Mapping[str, object] = attrs.field(factory=dict)
+    """Fields that every such request carries (`task_type`), unless a field of the class says otherwise."""
     clips: int = 1
     """How many clips a finished task has at least; a list that is shorter still grows."""
     reply_within: float = 60.0
@@ -73,6 +74,11 @@ class Request(Generic[R]):
     def __init_subclass__(cls) -> None:
         words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
         cls.operation = f"{cls.__module__.rpartition('.')[2]}.{words}"
+
+    @classmethod
+    def __attrs_init_subclass__(cls) -> None:
+        if any(field.name == "webhook_secret" for field in attrs.fields(cls)):
+            setattr(cls, "__init__", hide_arguments(cls.__init__))  # noqa: B010 - nothing for those who read types
 
     def __attrs_post_init__(self) -> None:
         check(self.operation, self.fields(), self)

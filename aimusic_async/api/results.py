@@ -136,6 +136,40 @@ class Wav:
 
 
 @attrs.frozen(kw_only=True)
+class ClipFile:
+    """One file of a clip: its format, such as `wav`, and its address."""
+
+    format: str
+    url: str
+
+
+@attrs.frozen(kw_only=True)
+class ClipFiles:
+    """Where a clip's files are, one for each format that was asked for."""
+
+    files: tuple[ClipFile, ...] = ()
+    wav_url: str | None = None
+    """The WAV file's address, if there is one."""
+    raw: Raw = _raw()
+
+    def __attrs_post_init__(self) -> None:
+        # Some answers list the files, some name a WAV file alone.
+        files = self.files or ((ClipFile(format="wav", url=self.wav_url),) if self.wav_url else ())
+        wav = self.wav_url or next((one.url for one in files if one.format == "wav"), None)
+        object.__setattr__(self, "files", files)
+        object.__setattr__(self, "wav_url", wav)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every file has an address."""
+        return bool(self.files) and all(one.url.startswith(("https://", "http://")) for one in self.files)
+
+    def url(self, format: str) -> str | None:  # noqa: A002 - the service's own word
+        """Return the address of the file of a format, None when there is none."""
+        return next((one.url for one in self.files if one.format == format), None)
+
+
+@attrs.frozen(kw_only=True)
 class MidiNote:
     """One note: `pitch` 0 to 127, `start` and `end` in seconds, `velocity` 0 to 1."""
 
@@ -184,6 +218,10 @@ class LyricsTimeline:
 
     alignment: tuple[AlignedWord, ...]
     raw: Raw = _raw()
+
+
+WITH_FILES = (Clips, ClipFiles, Wav, Midi, LyricsTimeline)
+"""Results of which something can be saved as a file."""
 
 
 @attrs.frozen(kw_only=True)

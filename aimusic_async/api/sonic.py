@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import attrs
 
 from ..errors import InvalidRequest
 from . import prices
 from .fields import (
+    Cdn,
     ClipId,
+    ContinueAt,
     End,
     Generation,
     Mv,
+    Overpainting,
     Prompt,
     SourceUrl,
     Start,
     Styled,
     TaskRequest,
+    TimedGeneration,
     Title,
-    Weight,
     check_range,
 )
-from .limits import Above, Between, Doc, HookUrl, Items, MaxLength, NotEmpty, listed
-from .models import sonic_model
+from .limits import Above, Doc, HookUrl, Items, MaxLength, NotEmpty, listed
 from .request import Answer, Endpoint, Request
-from .results import Bpm, LyricsTimeline, Midi, Persona, Song, Stems, TagSuggestion, UploadedClip, Voice, Vox, Wav
+from .results import (
+    Bpm,
+    ClipFiles,
+    LyricsTimeline,
+    Midi,
+    Persona,
+    Song,
+    Stems,
+    TagSuggestion,
+    UploadedClip,
+    Voice,
+    Vox,
+    Wav,
+)
 
 __all__ = [
     "AddInstrumental",
@@ -37,6 +52,7 @@ __all__ = [
     "CreateMusic",
     "CreatePersona",
     "CreateVoice",
+    "Download",
     "ExtendMusic",
     "ExtendUploadMusic",
     "GetBpm",
@@ -58,13 +74,13 @@ __all__ = [
 ]
 
 
-def _task(path: str, task_type: str | None = None, *, typical: float = 75.0, reply_within: float = 60.0) -> Endpoint:
-    fixed: Mapping[str, str] = {"task_type": task_type} if task_type else {}
-    return Endpoint(path=path, fixed=fixed, typical=typical, reply_within=reply_within)
+def _task(path: str, *, typical: float = 75.0, reply_within: float = 60.0) -> Endpoint:
+    return Endpoint(path=path, typical=typical, reply_within=reply_within)
 
 
 def _create(task_type: str) -> Endpoint:
-    return _task("/sonic/create", task_type)
+    # The service has required the second since mid 2026, and took it before.
+    return Endpoint(path="/sonic/create", fixed={"task_type": task_type, "use_suno_cdn": False}, typical=75.0)
 
 
 def _call(path: str, answer: Answer = Answer.NOW) -> Endpoint:
@@ -75,39 +91,39 @@ def _call(path: str, answer: Answer = Answer.NOW) -> Endpoint:
 
 
 @attrs.frozen(kw_only=True)
-class CreateMusic(Generation):
+class CreateMusic(TimedGeneration):
     """Write a new song: two clips, from your lyrics, from a description, or instrumental. Page: create music."""
 
     endpoint: ClassVar[Endpoint] = _create("create_music")
     cost: ClassVar[int] = prices.SONG
 
-    duration: Annotated[int, Between(10, 360), Doc("wished length in seconds, 10 to 360")] | None = None
-
 
 @attrs.frozen(kw_only=True)
-class ExtendMusic(Generation):
+class ExtendMusic(TimedGeneration):
     """Go on from a point of a clip; the result holds only the new part (join with `ConcatMusic`). Page: extend music.
 
-    For clips that were uploaded use `ExtendUploadMusic`.
+    For clips that were uploaded use `ExtendUploadMusic`; the newest page has this one for them, too.
     """
 
     endpoint: ClassVar[Endpoint] = _create("extend_music")
     cost: ClassVar[int] = prices.SONG
 
     continue_clip_id: ClipId
-    continue_at: Annotated[float, Above(0), Doc("seconds into the clip, inside it")]
-    audio_weight: Weight | None = None
+    continue_at: ContinueAt | None = None
 
 
 @attrs.frozen(kw_only=True)
-class CoverMusic(Generation):
-    """Sing a clip again in another style. Page: cover music. For uploaded clips use `CoverUploadMusic`."""
+class CoverMusic(TimedGeneration):
+    """Sing a clip again in another style; `tags` alone are enough. Page: cover music.
+
+    For clips that were uploaded use `CoverUploadMusic`; the newest page has this one for them, too.
+    """
 
     endpoint: ClassVar[Endpoint] = _create("cover_music")
     cost: ClassVar[int] = prices.SONG
+    style_is_enough: ClassVar[bool] = True
 
     continue_clip_id: ClipId
-    audio_weight: Weight | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -118,10 +134,11 @@ class ConcatMusic(TaskRequest[Song]):
     cost: ClassVar[int] = prices.CONCAT
 
     continue_clip_id: ClipId
+    use_suno_cdn: Cdn | None = None
 
 
 @attrs.frozen(kw_only=True)
-class PersonaMusic(Generation):
+class PersonaMusic(TimedGeneration):
     """Write a song for a persona's voice (`CreatePersona`, `CreateVoice`). Page: persona music."""
 
     endpoint: ClassVar[Endpoint] = _create("persona_music")
@@ -131,26 +148,25 @@ class PersonaMusic(Generation):
 
 
 @attrs.frozen(kw_only=True)
-class ExtendUploadMusic(Generation):
+class ExtendUploadMusic(TimedGeneration):
     """Go on from a point of an uploaded clip; `continue_at=0.1` is the service's advice. Page: special scenarios."""
 
     endpoint: ClassVar[Endpoint] = _create("extend_upload_music")
     cost: ClassVar[int] = prices.SONG
 
     continue_clip_id: ClipId
-    continue_at: Annotated[float, Above(0), Doc("seconds into the clip, inside it")]
-    audio_weight: Weight | None = None
+    continue_at: ContinueAt | None = None
 
 
 @attrs.frozen(kw_only=True)
-class CoverUploadMusic(Generation):
-    """Sing an uploaded clip again in another style. Page: special scenarios."""
+class CoverUploadMusic(TimedGeneration):
+    """Sing an uploaded clip again in another style; `tags` alone are enough. Page: special scenarios."""
 
     endpoint: ClassVar[Endpoint] = _create("cover_upload_music")
     cost: ClassVar[int] = prices.SONG
+    style_is_enough: ClassVar[bool] = True
 
     continue_clip_id: ClipId
-    audio_weight: Weight | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -163,34 +179,11 @@ class Remaster(TaskRequest[Song]):
     continue_clip_id: ClipId
     mv: Mv
     variation_category: Literal["subtle", "normal", "high"] | None = None
+    use_suno_cdn: Cdn | None = None
 
 
 @attrs.frozen(kw_only=True)
-class _Overpainting(Styled[Song]):
-    """Fields of the two operations that paint over an uploaded clip."""
-
-    continue_clip_id: ClipId
-    custom_mode: bool | None = None
-    audio_weight: Weight | None = None
-    overpainting_start_s: Start | None = None
-    overpainting_end_s: End | None = None
-
-    def check_together(self) -> None:
-        """Check the range, then the model's limits."""
-        check_range(self, "overpainting_start_s", "overpainting_end_s")
-        model = sonic_model(self.mv)
-        if model is not None and not model.overpainting:
-            limit = "must be sonic-v4-5-plus, sonic-v5 or newer for this operation"
-            raise InvalidRequest("mv", limit, self.mv, operation=self.operation)
-        Styled.check_together(self)
-
-    def derived(self) -> dict[str, object]:
-        """See `Request.derived`."""
-        return {"custom_mode": True if self.custom_mode is None else self.custom_mode}
-
-
-@attrs.frozen(kw_only=True)
-class AddVocals(_Overpainting):
+class AddVocals(Overpainting):
     """Sing over an uploaded clip, younger than 24 hours. Page: add vocal."""
 
     endpoint: ClassVar[Endpoint] = _create("add_vocals")
@@ -200,7 +193,7 @@ class AddVocals(_Overpainting):
 
 
 @attrs.frozen(kw_only=True)
-class AddInstrumental(_Overpainting):
+class AddInstrumental(Overpainting):
     """Play under an uploaded voice, younger than 24 hours. Page: add instrumental."""
 
     endpoint: ClassVar[Endpoint] = _create("add_instrumental")
@@ -210,7 +203,7 @@ class AddInstrumental(_Overpainting):
 
 
 @attrs.frozen(kw_only=True)
-class UploadExtend(Generation):
+class UploadExtend(TimedGeneration):
     """Upload a file and extend it in one request, which takes up to a minute to answer. Page: upload and extend."""
 
     endpoint: ClassVar[Endpoint] = _task("/sonic/upload-extend", reply_within=150.0)
@@ -218,19 +211,17 @@ class UploadExtend(Generation):
 
     url: SourceUrl
     continue_at: Annotated[float, Above(0), Doc("seconds into the file; 0.1 is the service's advice")]
-    audio_weight: Weight | None = None
     auto_concat: Annotated[bool, Doc("join with the source: see Song.full")] | None = None
 
 
 @attrs.frozen(kw_only=True)
-class UploadCover(Generation):
+class UploadCover(TimedGeneration):
     """Upload a file and cover it in one request, which takes up to a minute to answer. Page: upload and cover."""
 
     endpoint: ClassVar[Endpoint] = _task("/sonic/upload-cover", reply_within=150.0)
     cost: ClassVar[int] = prices.UPLOAD_AND_SONG
 
     url: SourceUrl
-    audio_weight: Weight | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -341,6 +332,29 @@ class GetWav(Request[Wav]):
     cost: ClassVar[int] = prices.WAV
 
     clip_id: ClipId
+
+
+_FileFormat: TypeAlias = Literal["mp3", "m4a", "wav"]
+
+
+def _formats(formats: Sequence[_FileFormat]) -> Sequence[_FileFormat]:
+    return tuple(formats) if isinstance(formats, list) else formats  # as `listed` does, which would lose the words
+
+
+@attrs.frozen(kw_only=True)
+class Download(Request[ClipFiles]):
+    """Get a clip in one or several formats, for the same price; a clip that is too old is `NotFound`. Page: download.
+
+    What the service still prepares is asked for again until it is ready, which is free.
+    """
+
+    endpoint: ClassVar[Endpoint] = _call("/sonic/download", Answer.REPEAT)
+    cost: ClassVar[int] = prices.DOWNLOAD
+
+    clip_id: ClipId
+    formats: Annotated[Sequence[_FileFormat], Items(1, 3), Doc("file formats: mp3, m4a, wav")] = attrs.field(
+        converter=_formats
+    )
 
 
 @attrs.frozen(kw_only=True)

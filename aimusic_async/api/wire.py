@@ -181,6 +181,7 @@ def _raise_refusal(request: Request[Any] | type[Request[Any]], reply: Reply) -> 
         retry_after=reply.retry_after,
         location=reply.location,
         request=request,
+        headers=reply.headers,
         poll=isinstance(request, type),
     )
     if error is not None:
@@ -190,4 +191,4 @@ def _raise_refusal(request: Request[Any] | type[Request[Any]], reply: Reply) -> 
 def _senseless(request: Request[Any] | type[Request[Any]], reply: Reply, why: str) -> ApiError:
     kind = ServerError if is_of_the_service(reply.status, reply.body) else GatewayError
     message = f"the answer makes no sense ({why}): {reply.text or shortened(reply.body)}"
-    return kind(message, status=reply.status, request=request, body=reply.body)
+    return kind(message, status=reply.status, request=request, body=reply.body, headers=reply.headers)

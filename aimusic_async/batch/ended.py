@@ -16,10 +16,11 @@ from ..manifest import Row
 class SourceFailed(MusicError):
     """A row was not sent, since a row whose result it needs has none. `source` is the key of the latter."""
 
-    def __init__(self, row: Row, source: str, why: str) -> None:
+    def __init__(self, row: Row | str, source: str, why: str) -> None:
         """Name the `row`, its `source`, and `why` the row cannot be sent."""
         self.source = source
-        super().__init__(f"{row.key} was not sent: {why}")
+        key = row if isinstance(row, str) else row.key  # text is what some task queues leave of a row
+        super().__init__(f"{key} was not sent: {why}")
 
 
 @attrs.frozen(kw_only=True)

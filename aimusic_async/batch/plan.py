@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from ..api.plain import to_plain
+from ..api.pricing import cost_of
 from ..api.request import Answer
 from ..api.results import Credits
 from ..events import JobState
@@ -111,11 +112,12 @@ def make_plan(
     durations: Durations,
     period: float,
     resend: Collection[JobState] = (),
+    prices: Mapping[str, int] | None = None,
 ) -> Plan:
     """Plan a run of rows, each after those that it waits for.
 
     `records`: what the journal knows about the group. `period`: seconds from one request to the next. `resend`: which
-    of `unknown` and `failed` to send again.
+    of `unknown` and `failed` to send again. `prices`: the session's.
     """
     known = {record.key: record for record in records}
     standings: dict[str, Standing] = {}
@@ -132,7 +134,7 @@ def make_plan(
         standings[row.key] = standing
         if standing is Standing.NEW:
             jobs[row.operation.operation] += 1
-            costs[row.operation.operation] += row.operation.cost
+            costs[row.operation.operation] += cost_of(row.request or row.operation, prices or {}, row.fields.get("mv"))
     left = {row.key: row for row in rows if standings[row.key] in (Standing.NEW, Standing.RUNNING)}
     ages = {key: 0.0 for key in left if standings[key] is Standing.RUNNING}
     return Plan(

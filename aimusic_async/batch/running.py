@@ -15,14 +15,13 @@ from typing import Any
 import anyio
 import attrs
 
-from ..api.results import Clips, LyricsTimeline, Midi, Stems, Wav
+from ..api.results import WITH_FILES, Clips, Stems
 from ..errors import ConfigurationError, MusicError
 from ..events import JobState
 from ..files.download import Format, Wishes
 from ..files.names import Template
 from ..jobs.group import JobGroup, to_resend
 from ..jobs.job import Job
-from ..limiting.bucket import STANDARD_RATE, TokenBucket
 from ..manifest import Manifest, Row
 from ..manifest.loading import in_order
 from ..page import History
@@ -47,8 +46,6 @@ _AT_ONCE = 4
 """Rows whose files are saved at the same time; each may have several."""
 _WITHOUT_A_BREAK = 500
 """Rows to submit before yielding to the event loop."""
-_FILES = (Clips, Wav, Midi, LyricsTimeline)
-"""Results that are saved as files of their own; all others as JSON."""
 
 
 class Batch:
@@ -89,7 +86,7 @@ class Batch:
             resend_unknown: As for `JobGroup.submit`.
             resend_failed: As for `JobGroup.submit`.
             page: Write an `index.html` to listen to, if the extra `page` is installed.
-            period: Seconds from one request to the next, to predict how long it takes; default: the standard plan's.
+            period: Seconds from one request to the next, to predict how long it takes; default: the session's.
             speed: The service's speed, if it is a sandbox.
 
         Raises:
@@ -107,7 +104,7 @@ class Batch:
         self._budget = budget
         self._resend = {"resend_unknown": resend_unknown, "resend_failed": resend_failed}
         self._resent = to_resend(unknown=resend_unknown, failed=resend_failed)
-        self._period = TokenBucket(STANDARD_RATE).period if period is None else period
+        self._period = music.period if period is None else period
         self._speed = speed
         by_key = {row.key: row for row in manifest}
         self._ordered = [by_key[key] for key in in_order(by_key)]
@@ -153,6 +150,7 @@ class Batch:
             durations=self._tracker.durations,
             period=self._period,
             resend=self._resent,
+            prices=music.prices,
         )
 
     # --- while it runs -----------------------------------------------------------------------------------------------
@@ -296,7 +294,7 @@ class Batch:
     async def _save(self, row: Row, job: Job[Any], result: Any) -> list[Path]:
         if self._out is None:
             return []
-        if not isinstance(result, _FILES):
+        if not isinstance(result, WITH_FILES):
             return [await asyncio.to_thread(_save_json, self._out, row.key, job.raw)]
         name = self._template or _NAMES[isinstance(result, Clips), row.named]
         # The parts of a song all have its cover.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from .. import __version__
 from . import batch, jobs
-from .common import Output, finish, need_sandbox, run_on, with_options
+from .common import Output, finish, known_prices, need_sandbox, run_on, with_options
 from .exits import Exit
 from .keys import config
 from .platforms import Root
@@ -78,8 +78,10 @@ def demo(
     async def work(screen: Screen) -> int:
         from .demo import run_demo  # noqa: PLC0415 - each command loads what it needs
 
-        need_sandbox()
+        said = need_sandbox()
         console, row = _outputs(screen, "file")
+        if said:
+            console.print(said, highlight=False)
         return await run_demo(out.expanduser(), speed=speed, seed=seed, console=console, row=row)
 
     finish(options, work)
@@ -107,14 +109,35 @@ def sandbox(
     http_webhooks: Annotated[
         bool, typer.Option("--http-webhooks", help="Also accept webhook addresses that are plain http to this machine.")
     ] = False,
+    era: Annotated[
+        Literal["seed", "today"] | None,
+        typer.Option(
+            help="As the service was on its first pages, or as it was read last; else what programs of both times can "
+            "live with."
+        ),
+    ] = None,
+    switch: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Turn one switch, such as use_suno_cdn_required=yes or 'prices={\"sonic.create_music\": 14}'; may be "
+            "given several times.",
+        ),
+    ] = None,
+    switches: Annotated[bool, typer.Option("--switches", help="List all switches, as --era has them.")] = False,
 ) -> None:
     """Run the stand-in for the service until Ctrl-C, for programs that you test."""
 
     async def work(screen: Screen) -> int:
-        from .sandbox import run_sandbox  # noqa: PLC0415 - as above
+        from .sandbox import run_sandbox, show_switches  # noqa: PLC0415 - as above
 
-        need_sandbox()
+        if switches:
+            show_switches(era, _console(), screen.row if screen.as_json else None)
+            return Exit.DONE
+        said = need_sandbox()
         console, row = _outputs(screen, "export")
+        if said:
+            console.print(said, highlight=False)
         return await run_sandbox(
             host,
             port,
@@ -123,6 +146,8 @@ def sandbox(
             credits=credits,
             faults=faults,
             http_webhooks=http_webhooks,
+            era=era,
+            switches=switch or (),
             console=console,
             row=row,
         )
@@ -146,10 +171,10 @@ def operations(
 
         cls = None if name is None else jobs.operation_named(name)
         if screen.as_json:
-            for row in listing.plain_rows() if cls is None else listing.plain_fields(cls):
+            for row in listing.plain_rows(known_prices()) if cls is None else listing.plain_fields(cls):
                 screen.row(row)
         elif cls is None:
-            listing.show(_console())
+            listing.show(_console(), known_prices())
         else:
             listing.show_fields(cls.operation, _console())
         return Exit.DONE

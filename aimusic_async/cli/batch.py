@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import threading
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import attrs
 import typer
 
-from ..errors import ConfigurationError, InvalidRequest
+from ..errors import ConfigurationError, InvalidRequest, MusicError
 from .batch_texts import counted, plain_plan, plan_lines
 from .common import Work, check_folder, finish, opened, with_options
 from .exits import Exit, exit_of_all
@@ -146,6 +147,9 @@ async def run_batch(file: Path, options: Running, screen: Screen) -> int:
             screen.note("nothing was sent")
             return Exit.FAILED
         ended = await _run(running, plan, options, screen)
+        if plan.credits:  # the balance says whether the prices were right
+            with contextlib.suppress(MusicError):
+                await music.credits()
     return _report_end(running, ended, options, screen)
 
 

@@ -14,7 +14,7 @@ import inspect
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_type_hints
@@ -50,6 +50,15 @@ class Output:
     ] = False
 
 
+def _rate(text: str) -> float:
+    from ..settings import to_rate  # noqa: PLC0415 - help is shown without it
+
+    try:
+        return to_rate(text)
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 @attrs.frozen(kw_only=True)
 class Account(Output):
     """Which account at which service, and which journal."""
@@ -74,6 +83,40 @@ class Account(Output):
         str | None,
         typer.Option(metavar="URL", help="Address of the service; else AIMUSIC_BASE_URL.", rich_help_panel=_ACCOUNT),
     ] = None
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            parser=_rate,
+            metavar="RATE",
+            help="Requests per second of the account's plan, such as 0.5 or 1/3; else AIMUSIC_RATE, else 1/3.",
+            rich_help_panel=_ACCOUNT,
+        ),
+    ] = None
+    capacity: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="COUNT",
+            help="Requests that the plan takes at once after a quiet time; else AIMUSIC_CAPACITY, else 1.",
+            rich_help_panel=_ACCOUNT,
+        ),
+    ] = None
+    proxy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Proxy for the service and for files, or `none`; else AIMUSIC_PROXY, else HTTPS_PROXY.",
+            rich_help_panel=_ACCOUNT,
+        ),
+    ] = None
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Certificates to trust beside the system's; else AIMUSIC_CA_FILE.",
+            rich_help_panel=_ACCOUNT,
+        ),
+    ] = None
     journal: Annotated[
         Path | None,
         typer.Option(
@@ -90,6 +133,20 @@ class Account(Output):
             rich_help_panel=_ACCOUNT,
         ),
     ] = "default"
+    price: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OPERATION=CREDITS",
+            help="What an operation costs today, such as sonic.create_music=14, or 'sonic.create_music sonic-v5=12' "
+            "for one model; may be given several times. Else AIMUSIC_PRICES.",
+            rich_help_panel=_ACCOUNT,
+        ),
+    ] = None
+
+    @property
+    def prices(self) -> dict[str, int]:
+        """The prices that differ; raises `ConfigurationError` for what is no price."""
+        return known_prices(self.price or ())
 
 
 @attrs.frozen(kw_only=True)
@@ -229,15 +286,32 @@ async def opened(options: Account, screen: Screen) -> AsyncIterator[MusicSession
     if options.journal is not None and not keeps:
         raise ConfigurationError("give --journal or --no-journal, not both")
     if options.sandbox:
-        need_sandbox()
-        screen.speed = Settings.load(api_key="none", base_url="http://localhost").speed
+        if said := need_sandbox():
+            screen.note(said)
+        plan = Settings.load(api_key="none", base_url="http://localhost", rate=options.rate, capacity=options.capacity)
+        screen.speed = plan.speed
         if SPEED not in os.environ:
             screen.speed = SANDBOX_SPEED
         journal = MemoryJournal() if keeps else None
-        async with MusicSession.sandbox(speed=screen.speed, journal=journal, budget=budget) as music:
+        async with MusicSession.sandbox(
+            speed=screen.speed,
+            rate=plan.rate,
+            capacity=plan.capacity,
+            journal=journal,
+            budget=budget,
+            prices=options.prices,
+        ) as music:
             yield music
         return
-    settings = Settings.load(api_key=_key(options, screen), base_url=options.base_url)
+    settings = Settings.load(
+        api_key=_key(options, screen),
+        base_url=options.base_url,
+        prices=options.prices,
+        rate=options.rate,
+        capacity=options.capacity,
+        proxy=options.proxy,
+        ca_file=options.ca_file,
+    )
     screen.has_journal, screen.speed = keeps, settings.speed
     file = _journal_path(options) if keeps else None
     async with MusicSession(settings=settings, journal=file, account=options.account, budget=budget) as music:
@@ -287,15 +361,23 @@ def _journal_path(options: Account) -> Path:
     return path
 
 
-def need_sandbox() -> None:
-    """Raise `ConfigurationError` when the sandbox's libraries are not installed."""
-    import importlib.util  # noqa: PLC0415 - only sandboxes need it
+def known_prices(given: Iterable[str] = ()) -> dict[str, int]:
+    """Return the prices of AIMUSIC_PRICES and those `given`, which go first; raises `ConfigurationError`."""
+    from ..api.pricing import check_prices  # noqa: PLC0415 - as above
+    from ..settings import PRICES, read_prices  # noqa: PLC0415 - as above
 
-    missing = [name for name in ("numpy", "lameenc", "mido", "PIL") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ConfigurationError(
-            f"the sandbox needs the extra `sandbox` ({', '.join(missing)}): pip install 'aimusic-async[sandbox]'"
-        )
+    prices = read_prices((*os.environ.get(PRICES, "").split(","), *given))
+    check_prices(prices)
+    return prices
+
+
+def need_sandbox() -> str:
+    """Raise `ConfigurationError` when the sandbox's libraries are not installed; return what to say of its songs."""
+    from ..sandbox import formats  # noqa: PLC0415 - only sandboxes need it
+
+    if why := formats.missing():
+        raise ConfigurationError(why)
+    return formats.note()
 
 
 def check_folder(folder: Path) -> None:

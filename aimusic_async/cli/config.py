@@ -17,6 +17,7 @@ import attrs
 import platformdirs
 
 from ..errors import ConfigurationError
+from ..renaming import replace
 from ..settings import API_KEY, Settings
 
 _NAME = "aimusic"
@@ -112,7 +113,7 @@ def keep_key(key: str, path: Path) -> None:
     try:
         with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(f"{key}\n")
-        unfinished.replace(path)
+        replace(unfinished, path)
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)

@@ -277,7 +277,8 @@ def download(
     """Save the files of finished jobs that the journal knows. For other tasks: `aimusic attach … --out FOLDER`."""
 
     async def work(screen: Screen) -> int:
-        from .outcomes import HAVE_FILES, save, show  # noqa: PLC0415 - help is shown without it
+        from ..api.results import WITH_FILES  # noqa: PLC0415 - help is shown without it
+        from .outcomes import save, show  # noqa: PLC0415 - as above
         from .plain import plain_error, plain_record  # noqa: PLC0415 - as above
 
         if not names and group is None and not all_jobs:
@@ -292,7 +293,7 @@ def download(
                 result, files = None, list[Path]()
                 try:
                     result = kept_result(record)
-                    if not names and not isinstance(result, HAVE_FILES):
+                    if not names and not isinstance(result, WITH_FILES):
                         continue
                     files = await save(screen, music, result, out.expanduser())
                 except (MusicError, OSError) as trouble:
@@ -327,12 +328,12 @@ def _chosen(records: Sequence[JobRecord], names: Sequence[str]) -> Sequence[JobR
 def kept_result(record: JobRecord) -> Any:
     """Return the result of a job that has succeeded, from its record; raises `MusicError` when it holds none."""
     from ..api.operations import operations  # noqa: PLC0415 - loads every operation
-    from ..api.plain import from_plain  # noqa: PLC0415 - as above
+    from ..api.plain import request_from_plain  # noqa: PLC0415 - as above
     from ..api.wire import Reply, read_now, read_task  # noqa: PLC0415 - as above
 
     reply = Reply(status=200, body=json.loads(record.answer or "null"))
     if record.task_id is None:
-        result = read_now(from_plain(record.fields()), reply)
+        result = read_now(request_from_plain(record.fields()), reply)
     else:
         result = read_task(operations()[record.operation], record.task_id, reply).result
     if result is None:

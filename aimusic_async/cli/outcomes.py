@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from ..api.results import Clips, LyricsTimeline, Midi, Wav
+from ..api.results import WITH_FILES
 from ..errors import MusicError
 from .exits import Exit, exit_of, exit_of_all
 from .plain import plain_job
@@ -21,9 +21,6 @@ from .show import result_lines, safe
 if TYPE_CHECKING:
     from ..jobs.job import Job
     from ..session import MusicSession
-
-HAVE_FILES = (Clips, Wav, Midi, LyricsTimeline)
-"""Results of which something can be saved."""
 
 
 @contextmanager
@@ -57,7 +54,7 @@ async def save(screen: Screen, music: MusicSession, result: Any, out: Path | Non
     """Save the files of a result, if it has any and a folder was named."""
     if out is None:
         return []
-    if not isinstance(result, HAVE_FILES):
+    if not isinstance(result, WITH_FILES):
         screen.note(f"a {type(result).__name__} has no files to save")
         return []
     return await music.download(result, out)

@@ -88,7 +88,9 @@ def _report_usage(error: Any) -> int:
         return Exit.USAGE
     words = error.format_message()
     if possibilities := getattr(error, "possibilities", None):
-        words = f"{error.message}; did you mean {possibilities[0]}?"
+        name = getattr(error, "option_name", None)  # versions of Click word it differently
+        said = error.message if name is None else f"No such option: {name}"
+        words = f"{said}; did you mean {possibilities[0]}?"
     context = getattr(error, "ctx", None)
     where = f" (see `{context.command_path} --help`)" if context is not None else ""
     words = words.replace("Value error, ", "").rstrip(".")  # some versions of Typer put it before the message

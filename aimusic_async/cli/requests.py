@@ -13,12 +13,13 @@ import attrs
 import typer
 from rich.markup import escape
 
-from ..api.limits import Above, Between, FieldSpec, HookUrl, Items, Limit, MaxLength, WebUrl
+from ..api.limits import Above, Between, FieldSpec, HookUrl, Items, Limit, MaxLength, OneOf, WebUrl
 from ..api.operations import operations
-from ..api.plain import OPERATION, from_plain
+from ..api.plain import OPERATION, request_from_plain
+from ..api.pricing import cost_of
 from ..api.request import Answer, Request
 from ..errors import ConfigurationError, InvalidRequest
-from .common import Work, check_folder, command_of, finish, opened
+from .common import Work, check_folder, command_of, finish, known_prices, opened
 from .exits import Exit
 from .texts import Texts
 
@@ -116,8 +117,16 @@ def help_for(cls: type[Request[Any]]) -> str:
 
 def epilog_for(cls: type[Request[Any]]) -> str:
     """Return the text below a command's options: an example and the price."""
-    price = "free" if cls.cost == 0 else "1 credit" if cls.cost == 1 else f"{cls.cost} credits"
+    credits_ = cost_of(cls, _prices_for_help())
+    price = "free" if credits_ == 0 else "1 credit" if credits_ == 1 else f"{credits_} credits"
     return escape(f"Example: {example_line(cls)}\n\nPrice: {price}.")
+
+
+def _prices_for_help() -> Mapping[str, int]:
+    try:
+        return known_prices()
+    except ConfigurationError:  # help is shown whatever the environment holds
+        return {}
 
 
 def example(cls: type[Request[Any]]) -> dict[str, object]:
@@ -127,7 +136,7 @@ def example(cls: type[Request[Any]]) -> dict[str, object]:
     given = {name: _sample(platform, spec) for name, spec in specs.items() if spec.required}
     while True:
         try:
-            from_plain({OPERATION: cls.operation, **given})
+            request_from_plain({OPERATION: cls.operation, **given})
         except InvalidRequest as error:
             if error.field in given or error.field not in specs:
                 return given
@@ -147,6 +156,8 @@ def _sample(platform: str, spec: FieldSpec) -> object:
     word = spec.name.upper()
     if spec.kind is list:
         least = next((limit.least for limit in spec.limits if isinstance(limit, Items)), 1)
+        if choices := next((limit.values for limit in spec.entry_limits if isinstance(limit, OneOf)), ()):
+            return list(choices[:least])
         return [f"{word.removesuffix('S')}_{number}" for number in range(1, least + 1)]
     return True if spec.kind is bool else word
 
@@ -183,6 +194,8 @@ def _in_words(limit: Limit) -> str:
             return f"above {bound:g}"
         case Items(least=least, most=most):
             return f"exactly {least} of them" if least == most else f"{least} to {most} of them"
+        case OneOf(values=values):
+            return ", ".join(values)
         case WebUrl() | HookUrl():
             return "https address"
         case _:
@@ -239,7 +252,7 @@ def request_from(cls: type[Request[Any]], given: Mapping[str, Any]) -> Request[A
             value = _entries(spec, value)
         fields[spec.name] = value
     try:
-        return from_plain({OPERATION: cls.operation, **fields})
+        return request_from_plain({OPERATION: cls.operation, **fields})
     except InvalidRequest as error:
         raise _in_options(cls, error) from None
 
@@ -282,7 +295,7 @@ def command_for(cls: type[Request[Any]]) -> Any:
 async def _send(cls: type[Request[Any]], options: Sending, given: Mapping[str, Any], screen: Screen) -> int:
     request = request_from(cls, given)
     if options.dry_run:
-        _show_plan(screen, request)
+        _show_plan(screen, request, cost_of(request, options.prices))
         return Exit.DONE
     from .outcomes import progress, see_through  # noqa: PLC0415 - a dry run, and help, need no session
 
@@ -329,7 +342,7 @@ def _report_accepted(screen: Screen, job: Any) -> None:
         screen.note(f"`{f'aimusic resume`, or `{later}' if screen.has_journal else later}` waits for it")
 
 
-def _show_plan(screen: Screen, request: Request[Any]) -> None:
+def _show_plan(screen: Screen, request: Request[Any], credits_: int) -> None:
     from ..api.wire import encode  # noqa: PLC0415 - where it is needed
     from .show import safe  # noqa: PLC0415 - as above
 
@@ -340,7 +353,7 @@ def _show_plan(screen: Screen, request: Request[Any]) -> None:
         "method": request.endpoint.method,
         "path": f"/api/v1{request.endpoint.path}",
         "body": body,
-        "credits": request.cost,
+        "credits": credits_,
     }
     if screen.as_json:
         screen.row(plan)
@@ -348,4 +361,4 @@ def _show_plan(screen: Screen, request: Request[Any]) -> None:
     screen.say(f"{plan['method']} {plan['path']}")
     for line in json.dumps(body, indent=2, ensure_ascii=False).splitlines():
         screen.say(line if line.isprintable() else safe(line))
-    screen.note(f"{request.cost} credits; nothing was sent")
+    screen.note(f"{credits_} credits; nothing was sent")

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from ..api.results import Clip, Clips, Lyrics, LyricsTimeline, Midi, Song
+from ..api.results import Clip, ClipFiles, Clips, Lyrics, LyricsTimeline, Midi, Song
 
 _JOINERS = "\u200c\u200d"  # letters of some scripts, and emoji, are made with them
 
@@ -38,6 +38,8 @@ def result_lines(result: Any) -> Iterator[str]:
     match result:
         case Clips():
             yield from _clips(result)
+        case ClipFiles():
+            yield from (f"{safe(file.format):<4}  {safe(file.url)}" for file in result.files)
         case Lyrics():
             for number, text in enumerate(result.results):
                 yield from () if number == 0 else ("",)

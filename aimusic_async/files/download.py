@@ -15,10 +15,11 @@ from urllib.parse import urlsplit
 import anyio
 import attrs
 
-from ..api.results import Clip, Clips, LyricsTimeline, Midi, Song, Stems, Wav
+from ..api.results import Clip, ClipFile, ClipFiles, Clips, LyricsTimeline, Midi, Song, Stems, Wav
 from ..errors import ConfigurationError, TransportError
 from ..jobs.job import Job
-from ..settings import check_positive, scheme_and_host
+from ..renaming import replace
+from ..settings import check_function, check_positive, scheme_and_host
 from . import tags as tagging
 from .fetch import Remote, fetch, in_thread, is_here, read_small
 from .hosts import Connections, FileHosts, FileTrouble
@@ -28,7 +29,7 @@ from .partial import Part, clear
 from .related import join
 
 Format: TypeAlias = Literal["audio", "cover", "video", "lyrics"]
-Saveable: TypeAlias = Clips | Clip | Wav | Midi | LyricsTimeline | Job[Any]
+Saveable: TypeAlias = Clips | Clip | ClipFiles | Wav | Midi | LyricsTimeline | Job[Any]
 
 DEFAULT_NAME = "{title} [{clip_id}]"
 LARGEST = 2**30
@@ -63,7 +64,13 @@ class DownloadFailed(TransportError):
     stopped. `saved`: the files that were saved.
     """
 
-    def __init__(self, message: str, *, clip_id: str, host: str = "", expired: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        clip_id: str = "",
+        host: str = "",
+        expired: bool = False,  # noqa: FBT001, FBT002 - `cls(*args)` has no names
+    ) -> None:
         """Say what could not be downloaded, and why."""
         self.clip_id = clip_id
         self.host = host
@@ -105,6 +112,8 @@ class Wishes:
             raise ConfigurationError(f"formats holds {wrong}; known are {', '.join(get_args(Format))}")
         check_positive("most_bytes", most_bytes)
         check_positive("stall_timeout", stall_timeout)
+        if progress is not None:
+            check_function("progress", progress)
         return cls(
             formats=known,
             template=Template.parse(name),
@@ -120,7 +129,7 @@ class Wishes:
 class _Thing:
     """A clip or a file of one, and the job it came from."""
 
-    what: Clip | Wav | Midi | LyricsTimeline
+    what: Clip | ClipFiles | Wav | Midi | LyricsTimeline
     part: str = ""
     job: Job[Any] | None = None
     song: str = ""
@@ -135,6 +144,8 @@ class _Thing:
                 return name
             case Wav(wav_url=url) | Midi(midi_url=url):
                 known = PurePosixPath(urlsplit(url).path).stem
+            case ClipFiles(files=files):
+                known = PurePosixPath(urlsplit(files[0].url).path).stem
             case LyricsTimeline() as timeline:
                 known = hashlib.sha256(lrc(timeline).encode(errors="replace")).hexdigest()[:12]
         asked = getattr(self.job.request, "clip_id", None) if self.job is not None else None
@@ -151,6 +162,9 @@ class _Thing:
         match self.what:
             case Wav(wav_url=url):
                 yield "audio", ".wav", url
+            case ClipFiles(files=files):
+                for suffix, url in {_suffix_of(one): one.url for one in files}.items():
+                    yield "audio", suffix, url
             case Midi(midi_url=url):
                 yield "midi", _suffix("midi", url), url
             case LyricsTimeline() as timeline:
@@ -243,7 +257,7 @@ async def _things(what: object, job: Job[Any] | None = None) -> AsyncIterator[_T
                 yield _Thing(what=clip, job=job)
         case Clip():
             yield _Thing(what=what, part=what.stem_type or "", job=job)
-        case Wav() | Midi() | LyricsTimeline():
+        case ClipFiles() | Wav() | Midi() | LyricsTimeline():
             yield _Thing(what=what, job=job)
         case Iterable() if not isinstance(what, str | bytes | Mapping):
             for one in what:
@@ -251,7 +265,7 @@ async def _things(what: object, job: Job[Any] | None = None) -> AsyncIterator[_T
                     yield thing
         case _:
             raise ConfigurationError(
-                f"a {type(what).__name__} has no files: download takes songs, stems, clips, their WAV, MIDI and "
+                f"a {type(what).__name__} has no files: download takes songs, stems, clips, their files, WAV, MIDI and "
                 "timelines, and the jobs that make them"
             )
 
@@ -284,6 +298,11 @@ def _plan(things: list[_Thing], folder: Path, wishes: Wishes) -> list[_File]:
 def _suffix(kind: str, url: str) -> str:
     suffix = PurePosixPath(url.partition("?")[0]).suffix.lower()
     return suffix if suffix in _SUFFIXES[kind] else _SUFFIXES[kind][0]
+
+
+def _suffix_of(file: ClipFile) -> str:
+    named = f".{file.format.lower()}"
+    return named if named in _SUFFIXES["audio"] else _suffix("audio", file.url)
 
 
 # --- one file --------------------------------------------------------------------------------------------------------
@@ -360,7 +379,7 @@ def _save_text(file: _File, overwrite: bool) -> Path:  # noqa: FBT001 - called t
     unfinished = path.with_name(f".{secrets.token_hex(12)}.part")
     try:
         unfinished.write_bytes(data)
-        unfinished.replace(path)
+        replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
     return path

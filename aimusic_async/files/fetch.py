@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
+import itertools
+import random
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,9 @@ from typing import TypeAlias, TypeVar, TypeVarTuple
 import aiohttp
 import attrs
 
+from ..events import logger
+from ..scheduling.retry import delay
+from ..settings import scheme_and_host
 from .hosts import Connections, FileTrouble
 from .partial import Known, Part
 from .tags import tag_size
@@ -71,20 +76,23 @@ async def fetch(hosts: Connections, remote: Remote, part: Part, report: Report) 
     Tries again while that may help, with growing pauses. Raises `FileTrouble`, or `OSError` for the disk. Cancelling
     keeps the bytes fetched so far.
     """
-    import stamina  # noqa: PLC0415 - who downloads nothing does not load it
-
-    attempts = stamina.retry_context(
-        on=_pause, attempts=_ATTEMPTS, timeout=None, wait_initial=0.5, wait_max=15.0, wait_jitter=0.5
-    )
-    async for attempt in attempts:
-        with attempt:
+    for tries in itertools.count(1):
+        try:
             await _go_on(hosts, remote, part, report)
+        except FileTrouble as trouble:
+            if not trouble.again or tries == _ATTEMPTS:
+                raise
+            pause = _pause(trouble, tries)
+            host = scheme_and_host(remote.url)[1]  # the rest of an address may be signed
+            logger.info("%s from %s: %s; it is tried again in %.1f s", remote.kind, host, trouble.reason, pause)
+        else:
+            return
+        await asyncio.sleep(pause)
 
 
-def _pause(error: Exception) -> bool | float:
-    if not isinstance(error, FileTrouble) or not error.again:
-        return False
-    return True if error.wait is None else error.wait
+def _pause(trouble: FileTrouble, tries: int) -> float:
+    """Return the seconds to wait: as the host says, else twice as long each time; not all downloads at once."""
+    return trouble.wait if trouble.wait is not None else delay(tries) * random.uniform(0.5, 1.0)
 
 
 async def _go_on(hosts: Connections, remote: Remote, part: Part, report: Report) -> None:

@@ -7,14 +7,17 @@ import ipaddress
 import re
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import aiohttp
 import attrs
 from yarl import URL
 
-from ..settings import scheme_and_host
-from ..transport.http import describe_error
+from ..errors import one_line
+from ..proxies import Proxy
+from ..settings import Settings, is_loopback, scheme_and_host
+from ..transport.network import HEADER_LIMITS, USER_AGENT, Network, connector
+from ..transport.words import describe_error, passes
 
 AT_ONCE = 4
 _REDIRECTS = 5
@@ -32,8 +35,7 @@ class FileTrouble(Exception):
 
     def __init__(self, reason: str, *, again: bool = False, wait: float | None = None, expired: bool = False) -> None:
         """`again`: it may work later, after `wait` seconds if the host said so. `expired`: not at this address."""
-        # Some of it comes from the host.
-        self.reason: str = "".join(char if char.isprintable() else " " for char in reason[:200])
+        self.reason: str = one_line(reason[:200])  # some of it comes from the host
         self.again = again
         self.wait = wait
         self.expired = expired
@@ -66,9 +68,28 @@ def any_address(_address: str) -> bool:
     return True
 
 
+def allowed(settings: Settings) -> Callable[[str], bool]:
+    """Return the check of addresses for a session: public ones, and those of networks that the user trusts."""
+    if is_loopback(scheme_and_host(settings.base_url)[1]):
+        return any_address
+    trusted = [ipaddress.ip_network(name) for name in settings.trusted_networks]
+
+    def allows(address: str) -> bool:
+        try:
+            ip = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return is_public(address) or any(ip in network for network in trusted)
+
+    return allows if trusted else is_public
+
+
 @attrs.define(eq=False)
 class _Pool:
-    http: aiohttp.ClientSession
+    """Two sessions: in one each connection's address is checked; the other connects to proxies only."""
+
+    direct: aiohttp.ClientSession
+    proxied: aiohttp.ClientSession
     at_once: asyncio.Semaphore
     users: int = 0
 
@@ -79,6 +100,7 @@ class FileHosts:
 
     allows: Callable[[str], bool]
     """Whether to connect to an IP address."""
+    network: Network
     titles: dict[str, str] = attrs.field(factory=dict, init=False)
     """Titles of clips, by their ids: the other files of a clip are named after its song."""
     _pool: _Pool | None = attrs.field(default=None, init=False)
@@ -86,26 +108,30 @@ class FileHosts:
     @asynccontextmanager
     async def connections(self) -> AsyncIterator[Connections]:
         """Open connections, or share those that are open."""
+        await self.network.open()
         if self._pool is None:
-            self._pool = _Pool(self._session(), asyncio.Semaphore(AT_ONCE))
+            direct = self._session(connector(self.network, socket_factory=self._socket))
+            self._pool = _Pool(direct, self._session(connector(self.network)), asyncio.Semaphore(AT_ONCE))
         pool = self._pool
         pool.users += 1
         try:
-            yield Connections(pool.http, pool.at_once)
+            yield Connections(self, pool.direct, pool.proxied, pool.at_once)
         finally:
             pool.users -= 1
             if not pool.users:
                 self._pool = None
-                await pool.http.close()
+                await pool.direct.close()
+                await pool.proxied.close()
 
-    def _session(self) -> aiohttp.ClientSession:
+    def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, socket_factory=self._socket),
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             read_bufsize=_READ_AT_ONCE,
-            headers={"Accept-Encoding": "identity", "Accept": "*/*"},
-            trust_env=False,  # neither a proxy, which would connect for us, nor passwords from ~/.netrc
+            headers={"Accept-Encoding": "identity", "Accept": "*/*", "User-Agent": USER_AGENT},
+            trust_env=False,  # which would read passwords from ~/.netrc
+            **HEADER_LIMITS,
         )
 
     def _socket(self, address: tuple[int, int, int, str, tuple[str | int, ...]]) -> socket.socket:
@@ -118,12 +144,20 @@ class FileHosts:
             raise AddressRefused("not a public address")
         return socket.socket(family, kind, protocol)
 
+    def may_name(self, host: str) -> bool:
+        """Whether a proxy may be asked for a host: its name says nothing of its address, unless it is one."""
+        last = host.rstrip(".").rpartition(".")[2]
+        is_address = ":" in host or re.fullmatch("[0-9]+|0x[0-9a-f]*", last, re.IGNORECASE) is not None
+        return self.allows(host) if is_address else True
+
 
 @attrs.frozen
 class Connections:
     """Open connections to file hosts."""
 
-    _http: aiohttp.ClientSession
+    _hosts: FileHosts
+    _direct: aiohttp.ClientSession
+    _proxied: aiohttp.ClientSession
     at_once: asyncio.Semaphore
     """Held while a file is fetched."""
 
@@ -137,11 +171,12 @@ class Connections:
         stalls inside the block.
         """
         timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_WITHIN, sock_read=stall_timeout)
-        answered = False
+        answered, proxy = False, None
         try:
             url = _url(address)
             for _ in range(_REDIRECTS + 1):
-                async with self._http.get(url, headers=headers, timeout=timeout, allow_redirects=False) as response:
+                proxy = self._hosts.network.proxy(url)
+                async with self._request(url, proxy, headers, timeout) as response:
                     target = response.headers.get("Location") if response.status in _REDIRECT else None
                     if target is None:
                         _check_status(response)
@@ -151,12 +186,21 @@ class Connections:
                     url = _redirected(url, target)
             raise FileTrouble(f"more than {_REDIRECTS} redirects")
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-            trouble = _trouble(error)
+            trouble = _trouble(error, proxy)
         except ValueError:  # not only ours: some host names cannot be resolved
             if answered:
                 raise
             trouble = FileTrouble("the address is invalid")
         raise trouble  # outside of the handler: aiohttp's errors may hold the whole address
+
+    def _request(
+        self, url: URL, proxy: Proxy | None, headers: Mapping[str, str], timeout: aiohttp.ClientTimeout
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        if proxy is None:
+            return self._direct.get(url, headers=headers, timeout=timeout, allow_redirects=False)
+        if not self._hosts.may_name(url.host or ""):
+            raise _not_public(url.host or "")
+        return self._proxied.get(url, headers=headers, timeout=timeout, allow_redirects=False, proxy=proxy.url)
 
 
 def _redirected(url: URL, target: str) -> URL:
@@ -171,17 +215,27 @@ def _check_status(response: aiohttp.ClientResponse) -> None:
     if status in {200, 206, 416}:
         return
     wait = response.headers.get("Retry-After", "")
+    reason = response.reason if status >= 500 else None
     raise FileTrouble(
-        f"HTTP {status}",
+        f"HTTP {status} {reason or ''}".rstrip(),
         again=status in _TRY_AGAIN,
         wait=min(float(wait), 60.0) if re.fullmatch("[0-9]{1,6}", wait) else None,
         expired=status in _EXPIRED,
     )
 
 
-def _trouble(error: Exception) -> FileTrouble:
+def _not_public(host: str) -> FileTrouble:
+    return FileTrouble(f"{host} is not a public address; nothing was sent there (see `Settings.trusted_networks`)")
+
+
+def _trouble(error: Exception, proxy: Proxy | None) -> FileTrouble:
+    if proxy is not None and isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+        words = describe_error(error)
+        for secret in proxy.secrets:
+            words = words.replace(secret, "…")
+        return FileTrouble(f"no connection through {proxy}: {words}", again=passes(error))
     if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, AddressRefused):
-        return FileTrouble(f"{error.host} is not a public address; nothing was sent there")
+        return _not_public(error.host)
     if isinstance(error, aiohttp.InvalidURL):
         return FileTrouble("the address is invalid")
     if isinstance(error, TimeoutError):

@@ -17,6 +17,7 @@ from typing import BinaryIO, Self
 import attrs
 from attrs.validators import instance_of, optional
 
+from ..renaming import replace
 from .names import alike
 
 if sys.platform == "win32":
@@ -132,7 +133,7 @@ class Part:
         self._close_data()
         with self._path.open("r+b") as file:
             os.fsync(file.fileno())
-        self._path.replace(final)
+        replace(self._path, final)
         self.size = 0
 
     def release(self) -> None:

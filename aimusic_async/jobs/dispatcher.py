@@ -12,8 +12,10 @@ import attrs
 
 from ..callbacks import WebhookConfig
 from ..clock import Clock
+from ..contexts import Contexts, copy_of
 from ..errors import JobCancelled, JobTimeout, JournalError, MusicError
-from ..events import Event, Events, JobChanged, JobState, JobStreaming, logger
+from ..events import Event, Events, JobState, logger
+from ..home import Home
 from ..journal.protocol import Outcome
 from ..journal.record import JobRecord
 from ..journal.steps import Begin, Enter, Step
@@ -28,10 +30,13 @@ from .happenings import Do, Effect, OtherEffect
 from .holds import Holds
 from .inbox import Inbox, log_other, steps_of
 from .job import Job
+from .lanes import Lane
 from .lifecycle import advance
 from .link import JournalLink
+from .reports import Reports, broken
 from .roster import Roster
-from .spending import Lane, Spending
+from .spending import Spending
+from .unread import Ended, Unread
 from .work import Moment, Rules, Work
 
 _WEBHOOK_WITHIN = 600.0
@@ -56,9 +61,15 @@ class Dispatcher:
         poll_limiter: RateLimiter | None = None,
         callback: WebhookConfig | None = None,
         link: JournalLink | None = None,
+        home: Home | None = None,
     ) -> None:
+        self.home: Home = home or Home()
+        """The loop, thread and process to which the session belongs."""
+        self.unread: Unread = Unread()
+        """What ended and nobody asked for."""
+        self._contexts = Contexts()
         self._clock = clock
-        self._events = events
+        self._reports = Reports(events)
         self._link = link
         self.rules: Rules = Rules(
             owner=link.owner if link is not None else "",
@@ -66,10 +77,10 @@ class Dispatcher:
             journalled=link is not None,
             stuck_after=settings.stuck_after,
             speed=settings.speed,
+            prices=settings.prices,
         )
         self._schedule: Schedule[Work] = Schedule(link.durations if link is not None else None)
-        # All that changes here: the jobs that have not ended, and whether more may come.
-        self._works: dict[Any, Work] = {}
+        self._works: dict[Any, Work] = {}  # what has not ended
         self._roster = Roster()
         self._closing = False
         self._quiet = asyncio.Event()
@@ -118,26 +129,32 @@ class Dispatcher:
         if self._closing:
             raise MusicError("the session is closing, or broke: nothing more can be submitted")
         self._works[work.job] = work
-        if self._events.listeners(JobChanged):
-            self._events.emit(JobChanged(work.job, work.state))
+        if (context := self._contexts.current()) is not None:
+            work.context = context
+        self._reports.entered(work)
         return not work.done
 
     def give_up(self, job: Job[Any], error: MusicError, *, released: bool = False) -> None:
         """See `job.Giver.give_up`."""
         if (work := self._works.get(job)) is not None:
-            self.happen(work, on.GivenUp(error, released))
+            self.happen_for(work, on.GivenUp(error, released))
+
+    def read(self, work: Work) -> Ended | None:
+        """See `job.Giver.read`."""
+        return self.unread.read(work)
 
     async def deliver(self, delivery: on.Delivery, job_id: str | None) -> bool:
         """Take a genuine delivery of a webhook; `job_id` is the job whose secret signed it.
 
         Returns True once what follows from it is in the journal; False when nobody could take it.
         """
+        self.home.check()
         if self._inbox is None or self._closing:
             return False
         work = self._inbox.find(delivery, job_id)
         record_id = work.id if work is not None else job_id
         if work is not None:
-            self.happen(work, on.Delivered(delivery))
+            self.happen_for(work, on.Delivered(delivery))
         elif self._link is None or job_id is None or delivery.task_id is None:
             logger.warning("a webhook reports task %.80r, for which no job waits here", delivery.task_id)
             return True
@@ -153,6 +170,7 @@ class Dispatcher:
 
     async def written(self) -> None:
         """Wait until the journal knows all that happened so far; raises `JournalError` when it does not answer."""
+        self.home.check()
         if self._link is not None:
             with anyio.move_on_after(_WRITTEN_WITHIN) as limit:
                 await self._link.queue.stored()
@@ -207,7 +225,7 @@ class Dispatcher:
                 await self._link.close()
 
     def _release(self, work: Work) -> None:
-        self.happen(work, on.GivenUp(JobCancelled(work.job), released=True))
+        self.happen_for(work, on.GivenUp(JobCancelled(work.job), released=True))
 
     async def _finish_posts(self) -> None:
         while self._spending.posts:
@@ -215,6 +233,10 @@ class Dispatcher:
             await self._quiet.wait()
 
     # --- what happens, and what follows --------------------------------------------------------------------------
+
+    def happen_for(self, work: Work, event: on.Event) -> None:
+        """Let an event happen to a job that comes from elsewhere, in the contextvars of who submitted the job."""
+        copy_of(work.context).run(self.happen, work, event)
 
     def happen(self, work: Work, event: on.Event) -> None:
         """Let an event happen to a job, and carry out what follows. The listeners hear of it when all is done."""
@@ -236,22 +258,20 @@ class Dispatcher:
                 self._end(work, now, said)
         if work in self._spending.grants and work.state is not JobState.SENDING:
             self._spending.grants.pop(work).give_back()
-        for each in said:
-            self._events.emit(each)
+        self._reports.emit(said)
 
     def _broken(self, work: Work, error: Exception) -> list[Effect]:
-        """End a job that met a mistake of ours; it must not take the others along."""
         logger.error("%s broke", work.key, exc_info=error)
         try:
-            return advance(work, on.Broke(_broken(work, error)), self._clock.now())
+            return advance(work, on.Broke(broken(work, error)), self._clock.now())
         except Exception as again:  # noqa: BLE001 - whatever it is, who waits is woken
-            work.state, work.error = JobState.DETACHED, _broken(work, again)
+            work.state, work.error = JobState.DETACHED, broken(work, again)
             return [Do.END]
 
     def broke(self, work: Work, error: Exception) -> None:
         """End a job that met a mistake of ours."""
         logger.error("%s broke", work.key, exc_info=error)
-        self.happen(work, on.Broke(_broken(work, error)))
+        self.happen_for(work, on.Broke(broken(work, error)))
 
     def _carry_out(self, work: Work, effect: OtherEffect, now: float) -> None:
         match effect:
@@ -279,8 +299,8 @@ class Dispatcher:
         """Return what each effect does that needs nothing more."""
         schedule = self._schedule
         return {
-            Do.CHANGED: lambda work, _, said: None if work.done else self._changes(work, said),
-            Do.STREAMS: lambda work, _, said: said.append(JobStreaming(work.job, work.streaming_url or "")),
+            Do.CHANGED: lambda work, _, said: None if work.done else self._reports.changed(work, said),
+            Do.STREAMS: lambda work, _, said: self._reports.streams(work, said),
             Do.END: self._end,
             Do.WENT_WELL: lambda _work, _, _said: self._holds.went_well(),
             Do.SEND: lambda work, _, _said: self._spending.send(work),
@@ -291,15 +311,11 @@ class Dispatcher:
             Do.KNOWN: lambda work, _, _said: self._know(work),
             Do.START_TIMER: lambda work, _, _said: self._start_timer(work),
             Do.AWAIT: lambda work, _, _said: self._clock.call_later(
-                _WEBHOOK_WITHIN, partial(self._stop_waiting, work, work.awaiting)
+                _WEBHOOK_WITHIN, partial(self._run_out, work, work.awaiting)
             ),
             Do.WITHDRAW: lambda work, _, _said: schedule.drop(work),
             Do.REENTER: lambda work, _, _said: self._enter(work),
         }
-
-    def _changes(self, work: Work, said: list[Event]) -> None:
-        if self._events.listeners(JobChanged):
-            said.append(JobChanged(work.job, work.state))
 
     def _know(self, work: Work) -> None:
         if self._inbox is not None:
@@ -310,18 +326,17 @@ class Dispatcher:
         if work.timeout is not None and work.timer is None:
             work.timer = self._clock.call_later(work.timeout, partial(self._run_out, work))
 
-    def _stop_waiting(self, work: Work, lost: MusicError | None) -> None:
-        if work.awaiting is lost:
-            self._run_out(work)
-
-    def _run_out(self, work: Work) -> None:
-        if not work.done:
-            self.happen(work, on.GivenUp(JobTimeout(work.job)))
+    def _run_out(self, work: Work, awaiting: MusicError | None = None) -> None:
+        if not work.done and (awaiting is None or work.awaiting is awaiting):
+            self.happen_for(work, on.GivenUp(JobTimeout(work.job)))
 
     def _end(self, work: Work, _now: float, said: list[Event]) -> None:
         self._works.pop(work.job, None)
         try:
-            self._changes(work, said)
+            self._reports.changed(work, said)
+            self.unread.note(work)
+            if work.error is not None:  # raised anew for everybody who asks: it need not keep our frames
+                work.error.__traceback__ = work.error.__context__ = None
             self._schedule.drop(work)
             if work.id is not None:
                 self._roster.leave(work)
@@ -351,18 +366,17 @@ class Dispatcher:
 
     def _stored(self, work: Work, step: Step, outcome: Outcome) -> None:
         self._spending.answered(work)
-        self.happen(work, on.Stored(step, outcome))
+        self.happen_for(work, on.Stored(step, outcome))
         self._roster.placed(work)
 
     def _listening(self) -> bool:
-        """Ask the journal about the jobs that others work on; return whether others may know of the ones here, too."""
         for work in self._roster.followers():
-            self._enter(work)
+            copy_of(work.context).run(self._enter, work)
         return bool(self._roster) or self._inbox is not None
 
     def _changed(self, record: JobRecord) -> None:
         for work in self._roster.concerned((record.group, record.key)):
-            self.happen(work, on.Heard(record))
+            self.happen_for(work, on.Heard(record))
 
     # --- the loop --------------------------------------------------------------------------------------------------
 
@@ -389,16 +403,10 @@ class Dispatcher:
         except Exception as error:
             self._closing = self._spending.stopped = True
             await self._finish_posts()  # the error, once it is out of here, cancels every other task
-            await self._break_all(partial(_broken, error=error))
+            await self._break_all(partial(broken, error=error))
             raise
 
     async def _break_all(self, error_for: Callable[[Work], MusicError]) -> None:
         self._closing = self._spending.stopped = True
         works = tuple(self._works.values())
-        await see_through(in_slices(works, lambda work: self.happen(work, on.Broke(error_for(work)))))
-
-
-def _broken(work: Work, error: Exception) -> MusicError:
-    broken = MusicError(f"{work.key}: the session broke: {error!r}")
-    broken.__cause__ = error
-    return broken
+        await see_through(in_slices(works, lambda work: self.happen_for(work, on.Broke(error_for(work)))))

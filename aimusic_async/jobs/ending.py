@@ -40,6 +40,11 @@ def finished(work: Work, failure: JobFailed | None) -> steps.Step | None:
     return steps.Finished(work.id, answer, storable(failure.reason), failure.refunded, work.task_id)
 
 
+def succeed(work: Work) -> list[Effect]:
+    """End with the result that it has."""
+    return end(work, JobState.SUCCEEDED, None, finished(work, None))
+
+
 def end(work: Work, state: JobState, error: MusicError | None, *last: steps.Step | None) -> list[Effect]:
     """End, once its last steps are written down."""
     puts = [Put(step) for step in last if step is not None]

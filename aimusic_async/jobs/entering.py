@@ -34,7 +34,8 @@ def submitted(work: Work, record: JobRecord | None, now: float) -> list[Effect]:
 def _enter(work: Work, record: JobRecord) -> list[Effect]:
     """Ask for what the journal has a record of."""
     work.id, work.where = record.id, Where.ENTERING
-    return [Put(steps.Enter(attrs.evolve(record, owner=work.rules.owner)))]
+    cost = record.cost if work.request is None else work.cost  # as priced now
+    return [Put(steps.Enter(attrs.evolve(record, owner=work.rules.owner, cost=cost)))]
 
 
 def entered(work: Work, step: steps.Enter, outcome: Outcome, now: float) -> list[Effect]:
@@ -89,7 +90,7 @@ def as_recorded(work: Work, record: JobRecord, now: float) -> list[Effect]:
     work.where = Where.HERE if mine else Where.ELSEWHERE
     effects += _take_id(work, record)
     if mine and record.state is JobState.SUBMITTED:
-        work.watched_since = now
+        work.watched_since, work.known = now, work.known or record.accepted is not None
         age = None if record.accepted is None else max((record.updated - record.accepted) * work.rules.speed, 0.0)
         effects += [Do.START_TIMER, Watch(age, exact=False)]
     return effects

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, Protocol
@@ -13,10 +13,11 @@ from ..api.request import Answer
 from ..api.wire import Reply
 from ..clock import Clock
 from ..errors import MusicError, NotSent, TransportError
-from ..events import Events, Purpose, RequestAnswered, RequestSent
-from ..limiting.bucket import Token
+from ..events import Events, Purpose, RequestAnswered, RequestSent, logger
 from ..transport.http import HttpTransport
-from .happenings import Answered, Failed
+from .balance import BalanceWatch
+from .happenings import Answered, Failed, Sign
+from .lanes import Grant, Stale
 from .work import Work
 
 
@@ -25,17 +26,21 @@ class _Send(Protocol):
 
 
 @attrs.frozen(eq=False)
-class Grant:
-    """A token for one request, and the event that says that the request has left."""
+class _Departure:
+    """What the transport calls when a request is about to leave."""
 
-    token: Token
-    left: asyncio.Event = attrs.field(factory=asyncio.Event)
+    grant: Grant
+    then: Callable[[], object]
 
-    def give_back(self) -> None:
-        """Let others have the token, unless the request has left."""
-        if not self.left.is_set():
-            self.token.give_back()
-            self.left.set()
+    def ready(self) -> Awaitable[None] | None:
+        """Return what to wait for before it may leave, None when it may."""
+        return None if self.grant.fits() else self.grant.renew()
+
+    def __call__(self) -> None:
+        """Let it leave; raises `Stale` when its token is too old, and the transport could not wait for another."""
+        if not self.grant.fits():
+            raise Stale
+        self.then()
 
 
 class Exchange:
@@ -45,45 +50,84 @@ class Exchange:
         self._transport = transport
         self._clock = clock
         self._events = events
+        self._balance = BalanceWatch(events)
 
     def send(
         self, work: Work, more: Mapping[str, str], grant: Grant, departs: Callable[[Work], object]
-    ) -> Coroutine[Any, Any, Answered | Failed]:
-        """Send a submit or a call, with `more` fields; `departs` is called as it leaves, and may object."""
+    ) -> Coroutine[Any, Any, Answered | Failed | Sign]:
+        """Send a submit or a call, with `more` fields; `departs` is called as it leaves, and may object.
+
+        Returns `Sign.STALE` when it did not leave because its token was too old.
+        """
         request = work.request
         assert request is not None
         purpose = Purpose.SUBMIT if request.answer is Answer.TASK else Purpose.CALL
         return self._exchange(work, purpose, partial(self._transport.send, request, more), grant, departs)
 
-    def poll(self, work: Work, grant: Grant) -> Coroutine[Any, Any, Answered | Failed]:
-        """Poll a task. Cancelling breaks it off and costs nothing."""
+    def poll(self, work: Work, grant: Grant) -> Coroutine[Any, Any, Answered | Failed | Sign]:
+        """Poll a task. As `send`. Cancelling breaks it off and costs nothing."""
         assert work.task_id is not None
         look = partial(self._transport.look, work.operation.endpoint.task_path(work.task_id))
         return self._exchange(work, Purpose.POLL, look, grant)
 
     async def _exchange(
         self, work: Work, purpose: Purpose, send: _Send, grant: Grant, departs: Callable[[Work], object] | None = None
-    ) -> Answered | Failed:
-        started, poll = self._clock.now(), purpose is Purpose.POLL
+    ) -> Answered | Failed | Sign:
+        poll = purpose is Purpose.POLL
 
         def on_sent() -> None:
             if departs is not None:
                 departs(work)
-            grant.token.spent()
-            grant.left.set()
+            grant.depart()
             self._events.emit(RequestSent(purpose, work.job))
+            if not poll:
+                self._balance.departed(work)
 
+        over = self._balance.over if not poll else _nothing
         try:
-            reply = await send(on_sent=on_sent)
+            outcome = await self._outcome(work, purpose, send, grant, on_sent)
+        except BaseException:
+            over(work, None)
+            raise
+        over(work, None if isinstance(outcome, Sign) else outcome)
+        return outcome
+
+    async def _outcome(
+        self, work: Work, purpose: Purpose, send: _Send, grant: Grant, on_sent: Callable[[], None]
+    ) -> Answered | Failed | Sign:
+        started, poll = self._clock.now(), purpose is Purpose.POLL
+        try:
+            reply = await send(on_sent=_Departure(grant, on_sent))
         except MusicError as error:
+            self._log(work, purpose, started, str(error))
             if isinstance(error, NotSent):
                 grant.give_back()
+                if isinstance(error, Stale) or isinstance(error.__cause__, Stale):
+                    return Sign.STALE
                 return Failed(error.with_traceback(None), poll)
             if isinstance(error, TransportError):
                 self._events.emit(RequestAnswered(purpose, work.job, None, self._clock.now() - started))
             return Failed(error.with_traceback(None), poll)  # whose frames hold the secret of a webhook
-        if not grant.left.is_set():  # something in the user's session answered by itself
+        if not grant.departed:  # something in the user's session answered by itself
             on_sent()
+        self._log(work, purpose, started, reply.status)
         if self._events.listeners(RequestAnswered):
-            self._events.emit(RequestAnswered(purpose, work.job, reply.status, self._clock.now() - started))
+            seconds = self._clock.now() - started
+            self._events.emit(RequestAnswered(purpose, work.job, reply.status, seconds, reply.headers))
         return Answered(reply, poll)
+
+    def _log(self, work: Work, purpose: Purpose, started: float, came: object) -> None:
+        """Log one request in one line, with nothing of its contents."""
+        if not logger.isEnabledFor(logging.DEBUG):
+            return
+        endpoint, poll = work.operation.endpoint, purpose is Purpose.POLL
+        method = "GET" if poll else endpoint.method
+        path = endpoint.task_path(work.task_id or "") if poll else endpoint.path
+        queued, work.queued_at = work.queued_at, None
+        waited = "" if poll or queued is None else f", after {started - queued:.3f} s of waiting for a token"
+        seconds = self._clock.now() - started
+        logger.debug("%s %s: %s in %.3f s, for job %r%s", method, path, came, seconds, work.key, waited)
+
+
+def _nothing(_work: Work, _outcome: Answered | Failed | None) -> None:
+    """Polls are free: the balance has nothing to do with them."""

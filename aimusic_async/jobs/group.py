@@ -12,12 +12,13 @@ from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeAlias, TypeVar
 
 from ..api.request import Request
-from ..errors import ConfigurationError, InvalidRequest, JobCancelled, JobTimeout, MusicError
+from ..errors import ConfigurationError, InvalidRequest, JobCancelled, JobTimeout, MusicError, WrongLoop
 from ..events import JobState
 from ..journal.budget import Budget
 from ..journal.record import as_text
+from ..settings import check_flag
 from ..slices import in_slices, see_through
-from .job import Job, Unfinished, warn_of_unfinished
+from .job import Job, Unfinished, note_given_up, note_leftover, peek, warn_of_unfinished, was_released
 
 R = TypeVar("R")
 
@@ -55,8 +56,11 @@ class Host(Protocol):
     def give_up(self, job: Job[Any], error: MusicError, *, released: bool = False) -> None:
         """See `job.Giver.give_up`."""
 
+    def check_loop(self) -> None:
+        """Raise `WrongLoop` for whoever comes from another event loop, thread or process than the jobs'."""
+
     def now(self) -> float:
-        """Return the time, on the service's clock."""
+        """Return the time, on the service's clock; raises `MusicError` when nothing can be submitted."""
         ...
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
@@ -73,7 +77,8 @@ class JobGroup:
     - `"cancel"`: the first failure cancels what is left, then the same;
     - `"keep"`: nothing is raised; see `failures()`.
 
-    Jobs that you cancelled yourself are no failures. Leaving the block by an exception, cancellation included, cancels
+    Jobs that you cancelled yourself are no failures; those of a session that is left before the group are. A group is
+    entered once. Leaving the block by an exception, cancellation included, cancels
     what was not sent yet (it costs nothing) and detaches what was: those can be attached again by their task ids.
 
     With a `name`, and a journal in the session, the group goes on where an earlier run of the program stopped: a job
@@ -95,6 +100,7 @@ class JobGroup:
     ) -> None:
         if on_failure not in ("wait", "cancel", "keep"):
             raise ConfigurationError(f"on_failure must be 'wait', 'cancel' or 'keep'; got {on_failure!r}")
+        check_flag("history", history)
         self.name: str = name
         """The group's name in the journal; empty without one."""
         self._budget = None if budget is None else Budget(budget)
@@ -109,7 +115,8 @@ class JobGroup:
         self._submitted = self._open = self._failed = self._spent = 0
         self._progress = asyncio.Event()
         self._failure: MusicError | None = None
-        self._inside = False
+        self._lost: set[Job[Any]] = set()  # their session was left before the group
+        self._inside = self._entered = False
         self._timer: asyncio.TimerHandle | None = None
         self._expired = False
         self._deadline = math.inf
@@ -147,6 +154,7 @@ class JobGroup:
         again, and perhaps pay twice: check first. `resend_failed`: the same for one that the service could not do.
         Raises `ConfigurationError` for a key that is taken.
         """
+        self._host.check_loop()
         if not self._inside:
             raise MusicError("submit to a group inside its block: `async with music.group() as group:`")
         if not isinstance(request, Request):
@@ -181,16 +189,15 @@ class JobGroup:
 
         Jobs are sent from the first `await` on: until then nothing is spent, and `cancel()` costs nothing.
         """
-        return sum(job.request.cost for job in self.jobs if job.request is not None)
+        return sum(job.cost for job in self.jobs)
 
     def results(self) -> list[Any]:
         """Return the results there are, in the order of submitting. `Any`: a group may mix operations."""
-        return [job.value() for job in self.jobs if job.done() and job.exception() is None]
+        return [job.value() for job in self.jobs if job.done() and peek(job) is None]
 
     def failures(self) -> dict[Job[Any], MusicError]:
         """Return the jobs that failed, each with its error; those that were cancelled are not among them."""
-        errors = ((job, job.exception()) for job in self.jobs)
-        return {job: error for job, error in errors if error is not None and not isinstance(error, JobCancelled)}
+        return {job: error for job in self.jobs if self._is_failure(job) and (error := job.exception()) is not None}
 
     async def as_completed(self) -> AsyncIterator[Job[Any]]:
         """Yield each job as it ends, however it ends; jobs submitted meanwhile are included.
@@ -198,6 +205,7 @@ class JobGroup:
         Ends when no job is left. Without history, jobs that ended before are not included. Cancelling it leaves the
         jobs alone.
         """
+        self._host.check_loop()
         ended = deque(self._ended)
         self._followers.append(ended)
         try:
@@ -215,13 +223,18 @@ class JobGroup:
 
         All at once: it holds the event loop for some 5 µs a job.
         """
+        self._host.check_loop()
         return sum(job.cancel() for job in self.jobs)
 
     async def __aenter__(self) -> Self:
-        """Start the group's timeout."""
-        self._inside = True
+        """Start the group's timeout. Raises `MusicError` for a group that was entered before."""
+        self._host.check_loop()
+        now = self._host.now()
+        if self._entered:
+            raise MusicError("a group is entered once: make another with music.group()")
+        self._entered = self._inside = True
         if self._timeout is not None:
-            self._deadline = self._host.now() + self._timeout
+            self._deadline = now + self._timeout
             self._timer = self._host.call_later(self._timeout, self._run_out)
         return self
 
@@ -230,6 +243,12 @@ class JobGroup:
     ) -> None:
         """Wait for all jobs, then raise the failures as `on_failure` says; cancelling the wait cancels the jobs."""
         try:
+            self._host.check_loop()
+        except WrongLoop:
+            if error is None:
+                raise
+            return  # a forked child comes to its end, say: what ends it goes on, and the jobs are its parent's
+        try:
             if error is None:
                 while self._open:
                     await self._next_end()
@@ -237,7 +256,7 @@ class JobGroup:
             self._inside = False
             if self._timer is not None:
                 self._timer.cancel()
-            if self._open:
+            if self._open or error is not None:
                 await self._let_go()
         if error is None and self._failed and self._on_failure != "keep":
             raise await self._error()
@@ -248,7 +267,9 @@ class JobGroup:
         def let_go(job: Job[Any]) -> None:
             if not job.done():
                 self._host.give_up(job, JobCancelled(job), released=True)
-                left.add(job)
+                note_given_up(job, left)
+            else:
+                note_leftover(job, left)
 
         try:
             await see_through(in_slices(jobs, let_go))
@@ -259,8 +280,7 @@ class JobGroup:
         failed: list[tuple[Job[Any], MusicError]] = []
 
         def look(job: Job[Any]) -> None:
-            error = job.exception()
-            if error is not None and not isinstance(error, JobCancelled):
+            if self._is_failure(job) and (error := job.exception()) is not None:
                 failed.append((job, error))
 
         def name(failure: tuple[Job[Any], MusicError]) -> None:
@@ -298,8 +318,10 @@ class JobGroup:
         for ended in self._followers:
             ended.append(job)
         self._progress.set()
-        error = job.exception()
-        failed = error is not None and not isinstance(error, JobCancelled)
+        error = peek(job)
+        if self._inside and isinstance(error, JobCancelled) and was_released(job):
+            self._lost.add(job)
+        failed = self._is_failure(job)
         self._failed += failed
         if self._history:
             self._ended.append(job)
@@ -308,9 +330,16 @@ class JobGroup:
             self._jobs.pop(job.key, None)
         if not failed or self._failure is not None:
             return
+        if isinstance(error, JobCancelled):  # the session is being left: it lets go of the others, too
+            return
         self._failure = error
         if self._on_failure == "cancel" and not self._expired:  # when time is over, each job says so itself
             in_slices(self.jobs, Job.cancel)
+
+    def _is_failure(self, job: Job[Any]) -> bool:
+        """Whether it failed: what its caller cancelled did not."""
+        error = peek(job)
+        return error is not None and (not isinstance(error, JobCancelled) or job in self._lost)
 
     def _run_out(self) -> None:
         self._expired = True
@@ -319,4 +348,6 @@ class JobGroup:
 
 def to_resend(*, unknown: bool, failed: bool) -> Collection[JobState]:
     """Return the states in the journal from which a job is to be sent again."""
+    for name, wanted in (("resend_unknown", unknown), ("resend_failed", failed)):
+        check_flag(name, wanted)
     return [state for state, wanted in ((JobState.UNKNOWN, unknown), (JobState.FAILED, failed)) if wanted]

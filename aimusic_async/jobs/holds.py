@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Protocol
+
+import attrs
 
 from ..clock import Clock
 from ..errors import (
     AuthenticationError,
     InsufficientCredits,
     MusicError,
+    NotSent,
     RateLimited,
     ServerError,
     SubscriptionRequired,
     TransportError,
 )
-from ..events import CreditsShort, Events, RefusedRepeatedly, RequestRefused, logger
+from ..events import CreditsShort, Events, JobState, RefusedRepeatedly, RequestRefused, logger
 from ..limiting.bucket import RateLimiter
-from ..scheduling.retry import pause
+from ..scheduling.retry import concerns_platform, pause
 from ..scheduling.schedule import Schedule
 from ..slices import in_slices
 from .happenings import Excluded, GivenUp
@@ -28,10 +32,23 @@ from .work import Work
 
 _TRY_AGAIN = 300.0
 """Seconds after which a submit that the account could not pay is tried again: somebody may have topped it up."""
+_LONG_PAUSE = 10.0
+"""Seconds without a request that are logged: who waits for an answer wonders why."""
 _REPEATEDLY = 3
 """Refusals for speed after which it is logged that the limit does not fit."""
-_LONG = 60.0
-"""Seconds: a pause that long is logged."""
+_REFUSED = "refused"
+"""Why no submit is due: the account is refused, and all that wait are ending."""
+_CALM = 60.0
+"""Seconds without a refusal after which a platform is believed to be well again."""
+
+
+@attrs.define
+class _BackOff:
+    """How long one platform is left alone."""
+
+    refusals: int = 0
+    """In a row."""
+    until: float = -math.inf
 
 
 class Host(Protocol):
@@ -39,14 +56,14 @@ class Host(Protocol):
 
     @property
     def works(self) -> Collection[Work]: ...  # noqa: D102 - as there
-    def happen(self, work: Work, event: Excluded | GivenUp) -> None: ...  # noqa: D102 - as there
+    def happen_for(self, work: Work, event: Excluded | GivenUp) -> None: ...  # noqa: D102 - as there
     @property
     def posting(self) -> bool: ...  # noqa: D102 - as there
     def wake(self) -> None: ...  # noqa: D102 - as there
 
 
 class Holds:
-    """Pauses the limiters, holds submits while the account has too few credits, ends what the account is refused."""
+    """Pauses the limiters or one platform, holds submits while credits are short, ends what the account is refused."""
 
     def __init__(
         self,
@@ -67,6 +84,7 @@ class Holds:
         self._refusals = 0  # in a row
         self._incidents = 0  # since the session was opened
         self._paused_until = 0.0
+        self._platforms: dict[str, _BackOff] = {}
         self._trouble = False
         self._refusal: InsufficientCredits | None = None
         self._missing = 0  # credits that the refused job needs
@@ -80,21 +98,26 @@ class Holds:
     def report(self, work: Work, error: MusicError) -> None:
         """Note a failure that concerns others, too."""
         match error:
+            case RateLimited() if concerns_platform(error):
+                self._back_off(work, error)
             case RateLimited():
                 self._pause(work, error)
             case InsufficientCredits():
                 self._hold(work, error)
             case AuthenticationError() | SubscriptionRequired():
-                self._exclude(self._host.works, error)
-            case TransportError() | ServerError():
+                if _REFUSED not in self._schedule.holds:  # else all that wait are ending already
+                    self._exclude(self._host.works, error)
+            case TransportError() | ServerError() if not isinstance(error.__cause__, NotSent):  # else it was withdrawn
                 self._outage.trouble(work, error)
             case _ if not self._trouble:
                 self._trouble = True  # logged once, until something goes well again
                 logger.warning("%s: %s; it is tried again", work.key, error)
 
     def _exclude(self, works: Collection[Work], error: MusicError) -> None:
-        self._schedule.holds.add("refused")  # until all that wait now have ended
-        in_slices(tuple(works), lambda work: self._host.happen(work, Excluded(error)), partial(self._lift, "refused"))
+        self._schedule.holds.add(_REFUSED)  # until all that wait now have ended
+        in_slices(
+            tuple(works), lambda work: self._host.happen_for(work, Excluded(error)), partial(self._lift, _REFUSED)
+        )
 
     def _lift(self, hold: str) -> None:
         self._schedule.holds.discard(hold)
@@ -106,6 +129,8 @@ class Holds:
         self._refusals += new
         self._incidents += new
         seconds = pause(error.retry_after, self._refusals)
+        if seconds >= _LONG_PAUSE and now + seconds > self._paused_until:
+            logger.warning("the service refused a request for coming too fast: nothing is sent for %.0f s", seconds)
         self._paused_until = max(self._paused_until, now + seconds)
         for limiter in self._limiters:
             try:
@@ -113,8 +138,6 @@ class Holds:
             except Exception as broken:  # noqa: BLE001 - a limiter of the user's own may raise anything
                 logger.warning("the limiter failed: %r", broken)
         self._events.emit(RequestRefused(work.job, seconds))
-        if new and seconds >= _LONG:
-            logger.warning("the service asks to send nothing for %.0f seconds (%s); all requests wait", seconds, error)
         if new and self._incidents == _REPEATEDLY:
             logger.warning(
                 "the service refused requests %d times for coming too fast: is the plan's limit lower than the "
@@ -122,6 +145,19 @@ class Holds:
                 self._incidents,
             )
             self._events.emit(RefusedRepeatedly(self._incidents))
+
+    def _back_off(self, work: Work, error: RateLimited) -> None:
+        """Leave one platform alone, and its tasks too when it refuses even a poll; the others go on."""
+        platform, now = work.operation.endpoint.platform, self._clock.now()
+        known = self._platforms.setdefault(platform, _BackOff())
+        if now >= known.until:  # several refused at once are one incident
+            known.refusals = known.refusals + 1 if now < known.until + _CALM else 1
+            if known.refusals == 1:
+                logger.warning("%s refuses for now (%s); the other platforms go on", platform, error.message)
+        seconds = pause(error.retry_after, known.refusals)
+        known.until = max(known.until, now + seconds)
+        self._schedule.pause(platform, until=known.until, polls=work.state is JobState.SUBMITTED)
+        self._events.emit(RequestRefused(work.job, seconds, platform))
 
     # --- too few credits ---------------------------------------------------------------------------------------------
 

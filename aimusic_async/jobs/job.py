@@ -9,8 +9,10 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from ..api.request import Request
 from ..api.results import Clip
-from ..errors import ConfigurationError, JobCancelled, MusicError
+from ..errors import ConfigurationError, JobCancelled, MusicError, one_line
 from ..events import JobState, logger
+from ..home import Home
+from .unread import Ended, log_error
 from .work import Moment, Work
 
 R = TypeVar("R", covariant=True)
@@ -21,6 +23,15 @@ class Giver(Protocol):
 
     def give_up(self, job: Job[Any], error: MusicError, *, released: bool = False) -> None:
         """End a job with `error`, now or as soon as its POST is over."""
+
+    def read(self, work: Work) -> Ended | None:
+        """Note that somebody has the result or the error of a job that has ended; return what was noted of it."""
+        ...
+
+    @property
+    def home(self) -> Home:
+        """The loop, thread and process to which the jobs belong."""
+        ...
 
 
 class Job(Generic[R]):
@@ -72,6 +83,11 @@ class Job(Generic[R]):
         return self._work.timeout
 
     @property
+    def cost(self) -> int:
+        """Credits that it costs when the service takes it, as priced here; 0 for an attached task."""
+        return self._work.cost
+
+    @property
     def credits(self) -> int:
         """Credits charged for it so far, as priced here; 0 again when the service refunded them."""
         return self._work.credits
@@ -84,12 +100,14 @@ class Job(Generic[R]):
     @property
     def raw(self) -> Any:
         """The service's last answer about it, as it came; None before the first."""
+        self._read()
         self._work.read_answer()
         return self._work.raw
 
     @property
     def clips(self) -> tuple[Clip, ...]:
         """The clips seen at the last poll, running ones included."""
+        self._read()
         self._work.read_answer()
         return self._work.clips
 
@@ -109,8 +127,9 @@ class Job(Generic[R]):
 
     def value(self) -> R:
         """Return the result of a job that has ended; raises what ended it otherwise."""
+        self._read()
         if self._work.error is not None:
-            raise self._work.error
+            raise self._work.error.fresh()
         if not self.done():
             raise MusicError(f"{self.key} has not ended; await it")
         self._work.read_answer()
@@ -128,7 +147,8 @@ class Job(Generic[R]):
         if not self._work.recorded and not self.done():
             await self._wait_for(Moment.RECORDED)
         if not self._work.recorded and self._work.error is not None:
-            raise self._work.error
+            self._read()
+            raise self._work.error.fresh()
 
     async def accepted(self) -> str:
         """Wait until the service has the job, and return its task id.
@@ -141,7 +161,8 @@ class Job(Generic[R]):
         if self.task_id is not None:
             return self.task_id
         if self._work.error is not None:
-            raise self._work.error
+            self._read()
+            raise self._work.error.fresh()
         raise MusicError(f"{self.key}: {self.operation.operation} is answered at once; it has no task id")
 
     async def wait(self) -> None:
@@ -155,6 +176,8 @@ class Job(Generic[R]):
 
     def exception(self) -> MusicError | None:
         """Return what ended the job, None when it succeeded or has not ended."""
+        if self._work.error is not None:
+            self._read()
         return self._work.error
 
     def cancel(self) -> bool:
@@ -166,14 +189,43 @@ class Job(Generic[R]):
         """
         if self.done():
             return False
+        self._giver.home.check()
         self._giver.give_up(self, JobCancelled(self))
         return True
 
     async def _wait_for(self, moment: Moment) -> None:
+        self._giver.home.check()
         # One future a waiter, so that cancelling one leaves the others alone; most queued jobs have none.
         waiter = asyncio.get_running_loop().create_future()
         self._work.waiters = [*self._work.waiters, (moment, waiter)]
         await waiter
+
+    def _read(self) -> None:
+        if self._work.unread is not None:
+            self._giver.read(self._work)
+
+
+def peek(job: Job[Any]) -> MusicError | None:
+    """Return what ended a job, without noting that somebody has read it."""
+    return job._work.error  # noqa: SLF001 - the handle and those who hold it for the user are one room
+
+
+def was_released(job: Job[Any]) -> bool:
+    """Whether it was given up with its group or session, and not by its caller."""
+    return job._work.released  # noqa: SLF001 - as above
+
+
+def note_given_up(job: Job[Any], left: Unfinished) -> None:
+    """Note a job that was given up with its owner; it is not to be named again."""
+    job._giver.read(job._work)  # noqa: SLF001 - as above
+    left.add(job)
+
+
+def note_leftover(job: Job[Any], left: Unfinished) -> None:
+    """Note a job whose owner ends, and what of it nobody has read."""
+    ended = job._giver.read(job._work)  # noqa: SLF001 - as above
+    if ended is not None:
+        left.add_ended(ended)
 
 
 _LEFT = {
@@ -181,9 +233,12 @@ _LEFT = {
     JobState.CANCELLED: "never sent",
     JobState.DETACHED: "released to the service, to be attached again by task id",
     JobState.UNKNOWN: "perhaps taken by the service: check before you pay twice",
+    JobState.SUCCEEDED: "finished, and nobody has read the result",
 }
 _SHOWN = 5
 """How many of the jobs that cost nothing are named."""
+_ERRORS_SHOWN = 20
+"""How many of the errors that nobody has read are logged, one by one."""
 
 
 class Unfinished:
@@ -192,19 +247,38 @@ class Unfinished:
     def __init__(self, jobs: Iterable[Job[Any]] = ()) -> None:
         self.counts: Counter[JobState] = Counter()
         self.names: defaultdict[JobState, list[str]] = defaultdict(list)
+        self.errors: list[Ended] = []
         for job in jobs:
             self.add(job)
 
     def add(self, job: Job[Any]) -> None:
-        """Note one."""
-        state = job.state
+        """Note one that was given up."""
+        self._count(job.state, job.task_id or job.key)
+
+    def add_ended(self, ended: Ended) -> None:
+        """Note one that had ended before."""
+        if ended.error is None:
+            self._count(ended.state, ended.name)
+        else:
+            self.errors.append(ended)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is any that has no result."""
+        return any(count for state, count in self.counts.items() if state is not JobState.SUCCEEDED)
+
+    def _count(self, state: JobState, name: str) -> None:
         self.counts[state] += 1
         if state is not JobState.CANCELLED or self.counts[state] <= _SHOWN:
-            self.names[state].append(job.task_id or job.key)
+            self.names[state].append(one_line(name))
 
 
 def warn_of_unfinished(who: str, left: Unfinished, *, journal: bool = False) -> None:
-    """Log one warning about jobs that were given up with their owner."""
+    """Log one warning about jobs that were given up with their owner or whose result nobody has, and unread errors."""
+    for ended in left.errors[:_ERRORS_SHOWN]:
+        log_error(ended)
+    if (more := len(left.errors) - _ERRORS_SHOWN) > 0:
+        logger.error("nobody asked why %d more jobs ended", more)
     parts = []
     for state, what in _LEFT.items():
         if count := left.counts[state]:
@@ -212,4 +286,5 @@ def warn_of_unfinished(who: str, left: Unfinished, *, journal: bool = False) -> 
             parts.append(f"{count} {what} ({', '.join([*names, '…'] if len(names) < count else names)})")
     if parts:
         kept = "; the journal has them all: submit them again, or resume, to go on" if journal else ""
-        logger.warning("%s with unfinished jobs: %s%s", who, "; ".join(parts), kept)
+        what = "unfinished jobs" if left.unfinished else "results that nobody has read"
+        logger.warning("%s with %s: %s%s", who, what, "; ".join(parts), kept)

@@ -13,32 +13,30 @@ import attrs
 
 from ..api.request import Answer
 from ..api.results import Credits
-from ..api.wire import Progress, Reply, SongEvent, TaskState, find_task_id, read_now, read_task, read_task_id
+from ..api.wire import Reply, SongEvent, TaskState, find_task_id, read_now, read_task, read_task_id
 from ..errors import (
     ApiError,
     AuthenticationError,
     BudgetExceeded,
-    GatewayError,
     InsufficientCredits,
-    JobFailed,
     JobTimeout,
     JournalError,
     MusicError,
     RateLimited,
     ServerError,
     SubscriptionRequired,
-    TransportError,
 )
 from ..events import JobState
 from ..journal import steps
 from ..journal.budget import OVER_BUDGET
 from ..journal.protocol import Outcome
 from ..journal.record import OPEN, JobRecord, storable
-from ..scheduling.retry import Again, GiveUp, OutcomeUnknown, Repeat, after_failure
+from ..scheduling.retry import Again, GiveUp, OutcomeUnknown, Repeat
 from . import happenings as on
-from .ending import end, end_unknown, finished, give_up, let_go, moved, not_begun, outcome_unknown, refused
+from .ending import end, end_unknown, give_up, let_go, moved, not_begun, outcome_unknown, refused, succeed
 from .entering import as_recorded, conflict, entered, gone, heard, submitted
 from .happenings import Credited, Delivery, Do, Effect, PollAt, Put, Queue, Report, Say, Sign, Watch
+from .polling import judge, not_polled, polled, progressed
 from .work import Where, Work
 
 _REPEAT_INTERVAL = 6.0
@@ -162,7 +160,7 @@ def _accepted(work: Work, task_id: str, now: float, *, attempt: int | None) -> l
     """The service has it."""
     work.task_id = task_id = storable(task_id)
     work.credits, work.tries, work.trouble = work.cost, 0, None
-    work.begun, work.attempting, work.awaiting = False, False, None
+    work.begun, work.attempting, work.awaiting, work.known = False, False, None, True
     effects: list[Effect] = [Do.WENT_WELL, Credited(work.cost)]
     if work.id is not None:
         effects.append(Put(steps.Accepted(work.id, task_id, work.rules.owner, attempt)))
@@ -179,10 +177,10 @@ def _has_answer(work: Work, result: object | None, now: float) -> list[Effect]:
     work.credits, work.tries, work.trouble = work.cost, 0, None
     if isinstance(result, Credits):
         work.result = result
-        return [Do.WENT_WELL, Credited(result.total), *_succeed(work)]
+        return [Do.WENT_WELL, Credited(result.total), *succeed(work)]
     if result is not None:
         work.result = result
-        return [Do.WENT_WELL, *_succeed(work)]
+        return [Do.WENT_WELL, *succeed(work)]
     work.asked_since = now if work.asked_since is None else work.asked_since
     waited = now - work.asked_since
     if waited > min(_READY_WITHIN, work.rules.stuck_after):
@@ -207,7 +205,7 @@ def _failed(work: Work, error: MusicError) -> list[Effect]:
     if work.state is JobState.SUBMITTED:  # a webhook was faster
         return [Report(error)] if isinstance(error, RateLimited) else []
     free = request.endpoint.method != "POST" or request.answer is Answer.REPEAT
-    verdict, effects = _judge(work, error, Repeat.FREE if free else Repeat.NEVER)
+    verdict, effects = judge(work, error, Repeat.FREE if free else Repeat.NEVER)
     match verdict:
         case Again(delay=seconds):
             return [*effects, *_again(work, seconds, error)]
@@ -225,18 +223,6 @@ def _failed(work: Work, error: MusicError) -> list[Effect]:
             if isinstance(error, AuthenticationError | SubscriptionRequired):
                 effects.append(Report(error))
             return effects
-
-
-def _judge(work: Work, error: MusicError, repeat: Repeat) -> tuple[Again | GiveUp | OutcomeUnknown, list[Effect]]:
-    """Count a failure, and say whether to send again."""
-    work.tries += not isinstance(error, RateLimited)  # which is no fault of the request
-    verdict = after_failure(error, repeat, work.tries)
-    if isinstance(error, RateLimited):
-        return verdict, [Report(error)]
-    if isinstance(verdict, Again):
-        work.trouble = error
-        return verdict, [Report(error)]
-    return verdict, []
 
 
 # --- what the service says of a task -------------------------------------------------------------------------------
@@ -264,7 +250,7 @@ def _delivered(work: Work, delivery: Delivery, now: float) -> list[Effect]:
     except ApiError as error:
         return [*effects, Say(f"{work.key}: a webhook makes no sense, so its task is polled: {error}"), PollAt(now)]
     more_to_see = delivery.event in _ENDS and progress.state is TaskState.RUNNING
-    return [*effects, *_progress(work, progress, now, just_now=True), *([PollAt(now)] if more_to_see else [])]
+    return [*effects, *progressed(work, progress, now, just_now=True), *([PollAt(now)] if more_to_see else [])]
 
 
 def _also(work: Work, task_id: str) -> list[Effect]:
@@ -275,54 +261,6 @@ def _also(work: Work, task_id: str) -> list[Effect]:
     put = [Put(steps.Accepted(work.id, task_id))] if work.id is not None else []
     is_task = f"{work.key} is task {work.task_id}, and the" if work.task_id else f"{work.key} has ended, and the"
     return [*put, Say(f"{is_task} service has another attempt of it as task {task_id}")]
-
-
-def _progress(work: Work, progress: Progress[object], now: float, *, just_now: bool = False) -> list[Effect]:
-    work.raw, work.clips, work.tries, work.trouble = progress.raw, progress.clips, 0, None
-    if work.silent_since is not None:  # what nobody could see is not held against it
-        work.watched_since += now - work.silent_since
-        work.silent_since = None
-    effects: list[Effect] = [Do.WENT_WELL]
-    match progress.state:
-        case TaskState.SUCCEEDED:
-            work.result = progress.result
-            return [*effects, Do.FINISHED_NOW if just_now else Do.FINISHED, *_succeed(work)]
-        case TaskState.FAILED:
-            refunded = progress.refunded is not False  # a failed task is refunded, whether the service says so or not
-            if refunded:
-                work.credits = 0
-                effects.append(Credited(None))
-            error = JobFailed(work.job, progress.reason, refunded=progress.refunded)
-            return [*effects, *end(work, JobState.FAILED, error, finished(work, error))]
-        case TaskState.RUNNING if not just_now and now - work.watched_since > work.rules.stuck_after:
-            late = JobTimeout(work.job, f"still runs after {work.rules.stuck_after:g} seconds")
-            return [*effects, *give_up(work, late)]
-        case TaskState.RUNNING:
-            effects += [] if just_now else [Do.RAN]
-            url = next((clip.audio_url for clip in progress.clips if clip.audio_url), None)
-            if url is not None and work.streaming_url is None:
-                work.streaming_url = url
-                effects.append(Do.STREAMS)
-            return effects
-
-
-def _polled(work: Work, reply: Reply, now: float) -> list[Effect]:
-    assert work.task_id is not None
-    try:
-        progress = read_task(work.operation, work.task_id, reply)
-    except MusicError as error:
-        return _not_polled(work, error, now)
-    return _progress(work, progress, now)
-
-
-def _not_polled(work: Work, error: MusicError, now: float) -> list[Effect]:
-    verdict, effects = _judge(work, error, Repeat.ATTACHED if work.request is None else Repeat.POLL)
-    silent = isinstance(error, TransportError | GatewayError)
-    if silent and work.silent_since is None:
-        work.silent_since = now
-    if isinstance(verdict, Again) and (silent or now - work.watched_since <= work.rules.stuck_after):
-        return [*effects, PollAt(now + verdict.delay)]
-    return [*effects, *end(work, JobState.DETACHED, error, *let_go(work, error))]
 
 
 # --- ending --------------------------------------------------------------------------------------------------------
@@ -354,10 +292,6 @@ def _broke(work: Work, error: MusicError) -> list[Effect]:
     return give_up(work, error)
 
 
-def _succeed(work: Work) -> list[Effect]:
-    return end(work, JobState.SUCCEEDED, None, finished(work, None))
-
-
 def _late(work: Work, event: on.Event) -> list[Effect]:
     """Keep what came too late to change anything: the id of a task, or a record that is to be released."""
     match event:
@@ -380,9 +314,9 @@ _HANDLERS: Mapping[type, Callable[[Work, Any, float], list[Effect]]] = {
     on.Submitted: lambda work, event, now: submitted(work, event.record, now),
     on.Taken: lambda work, event, _: _taken(work, event),
     on.Stored: _stored,
-    on.Answered: lambda work, event, now: (_polled if event.poll else _answered)(work, event.reply, now),
+    on.Answered: lambda work, event, now: (polled if event.poll else _answered)(work, event.reply, now),
     on.Failed: lambda work, event, now: (
-        _not_polled(work, event.error, now) if event.poll else _failed(work, event.error)
+        not_polled(work, event.error, now) if event.poll else _failed(work, event.error)
     ),
     on.Delivered: lambda work, event, now: _delivered(work, event.delivery, now),
     on.Heard: lambda work, event, _: heard(work, event.record),

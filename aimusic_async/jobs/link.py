@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, one_line
 from ..events import logger
 from ..journal.leases import HEARTBEAT, LEASE, key_of, owner_name
 from ..journal.protocol import VERSION, JobJournal
@@ -133,7 +133,10 @@ class JournalLink:
         if limit.cancelled_caught or self.queue.steps():
             steps = self.queue.steps()
             # What must not be forgotten of them are the tasks that were paid for.
-            tasks = ", ".join(step.task_id for step in steps if isinstance(step, Accepted)) or "no new task among them"
+            tasks = (
+                ", ".join(one_line(step.task_id) for step in steps if isinstance(step, Accepted))
+                or "no new task among them"
+            )
             logger.error("the journal does not answer: %d steps are not written down: %s", len(steps), tasks)
 
 

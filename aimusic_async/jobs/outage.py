@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable, Collection
 from functools import partial
@@ -13,8 +14,9 @@ from ..api.whose import is_of_the_service
 from ..clock import Clock
 from ..errors import MusicError, NotSent, TransportError
 from ..events import JobState, logger
+from ..home import Home
 from ..scheduling.retry import delay
-from ..scheduling.schedule import Kind, Schedule
+from ..scheduling.schedule import Schedule
 from ..slices import in_slices
 from .happenings import Answered, Excluded, Failed, GivenUp
 from .job import Job
@@ -33,7 +35,7 @@ class Host(Protocol):
 
     @property
     def works(self) -> Collection[Work]: ...  # noqa: D102 - as there
-    def happen(self, work: Work, event: Excluded | GivenUp) -> None: ...  # noqa: D102 - as there
+    def happen_for(self, work: Work, event: Excluded | GivenUp) -> None: ...  # noqa: D102 - as there
     def wake(self) -> None: ...  # noqa: D102 - as there
 
 
@@ -55,15 +57,26 @@ class _Incident:
 
 
 class Outage:
-    """Knows whether the service answers, by its own words only. `ask` sends the probe with the next token."""
+    """Knows whether the service answers, by its own words only.
 
-    def __init__(self, host: Host, schedule: Schedule[Work], clock: Clock, ask: Callable[[Work], object]) -> None:
+    `ask` sends the probe with the next token, `resume` lets a call wait for one that was parked.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        schedule: Schedule[Work],
+        clock: Clock,
+        ask: Callable[[Work], object],
+        resume: Callable[[Work], object],
+    ) -> None:
         self._host = host
         self._schedule = schedule
         self._clock = clock
         self._ask = ask
+        self._resume = resume
         self._heard_at = -math.inf  # on the loop's clock; never since the session was opened
-        self._out: dict[Work, float] = {}  # submits under way, and when they left
+        self._out: dict[Work, asyncio.TimerHandle] = {}  # submits under way, until it is suspicious that they are
         self._strikes = 0  # incidents in a row that began with a submit, and none that was taken in between
         self._incident: _Incident | None = None
 
@@ -78,20 +91,17 @@ class Outage:
 
     def departed(self, work: Work) -> None:
         """Note that a submit leaves: when nothing is heard for long after that, others do not follow it."""
-        loop = self._clock.loop
-        self._out[work] = left = loop.time()
-        patience = _SILENCE * work.operation.endpoint.reply_within
+        loop, patience = self._clock.loop, _SILENCE * work.operation.endpoint.reply_within
+        self._out[work] = loop.call_later(patience, self._suspect, work, loop.time(), patience)
 
-        def look() -> None:
-            silent = self._out.get(work) == left and self._heard_at < left
-            if silent and self._incident is None and self._schedule.waiting:
-                self._begin(work, TransportError(f"no answer for {patience:.0f} seconds"), 0.0)
-
-        loop.call_later(patience, look)
+    def _suspect(self, work: Work, left: float, patience: float) -> None:
+        if self._heard_at < left and self._incident is None and self._schedule.waiting:
+            self._begin(work, TransportError(f"no answer for {patience:.0f} seconds"), 0.0)
 
     def over(self, work: Work) -> None:
         """Note that a submit is over."""
-        self._out.pop(work, None)
+        if (suspicion := self._out.pop(work, None)) is not None:
+            suspicion.cancel()  # which lets go of the job
 
     def _begin(self, work: Work, error: MusicError, probe_in: float, *, again: bool = False) -> None:
         now = self._clock.now()
@@ -156,7 +166,7 @@ class Outage:
         self._schedule.holds.discard(_HOLD)
         for work in incident.parked:
             if not work.done:
-                self._schedule.again(work, Kind.CALL, not_before=self._clock.now())
+                self._resume(work)
         self._host.wake()
 
     def _fail_fast(self, incident: _Incident) -> None:
@@ -168,7 +178,7 @@ class Outage:
         def give_up(work: Work) -> None:
             own = work.trouble or error
             watched = work.state is JobState.SUBMITTED
-            self._host.happen(work, GivenUp(own, released=True) if watched else Excluded(own))
+            self._host.happen_for(work, GivenUp(own, released=True) if watched else Excluded(own))
 
         in_slices(tuple(self._host.works), give_up, partial(self._lift, incident))
 
@@ -182,7 +192,11 @@ def is_probe(work: Work) -> bool:
 
 
 class _Nobody:
+    def __init__(self) -> None:
+        self.home = Home()
+
     def give_up(self, job: Job[Any], error: MusicError, *, released: bool = False) -> None: ...
+    def read(self, work: Work) -> None: ...
 
 
 def _new_probe() -> Work:

@@ -6,11 +6,13 @@ import asyncio
 import json
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextvars import Context
 from enum import Enum
 from typing import Any
 
 import attrs
 
+from ..api.pricing import cost_of
 from ..api.request import Answer, Request
 from ..api.results import Clip
 from ..api.wire import Reply, read_now, read_task
@@ -36,6 +38,8 @@ class Rules:
     """Seconds after which a task that still runs is given up."""
     speed: float = 1.0
     """Seconds of the service in one of the journal's."""
+    prices: Mapping[str, int] = attrs.field(factory=dict, hash=False)
+    """See `Settings.prices`."""
 
 
 @attrs.frozen
@@ -96,11 +100,17 @@ class Work(_Dict):
     id: str | None = attrs.field(default=None)
     """Its record's; None when nothing of it is written down."""
     where: Where = attrs.field(default=Where.HERE)
+    context: Context | None = attrs.field(default=None)
+    """The contextvars of who submitted it; None: nothing was set there. Here, as 8 bytes are less than a `__dict__`."""
 
     # Thousands of jobs wait, and few are under way: these are defaults of the class, and take room only once set.
     state: JobState = JobState.QUEUED
     watcher: Callable[[Any], None] | None = None
     """Called with the handle when it has ended."""
+    queued_at: float | None = None
+    """Since when it has waited for a token, where the log shows that."""
+    unread: int | None = None
+    """Its number among the ended jobs of which nobody has the result or the error."""
     recorded: bool = False
     attempt: int = 0
     """Number of its latest attempt."""
@@ -145,6 +155,12 @@ class Work(_Dict):
     """Failures in a row."""
     trouble: MusicError | None = None
     """What went wrong last, and is tried again."""
+    known: bool = False
+    """Whether somebody saw that the service has its task."""
+    missing: int = 0
+    """Polls in a row, but those that failed otherwise, after which the service did not know its task."""
+    missing_since: float | None = None
+    """When the first of them was."""
     asked_since: float | None = None
     """When the first answer came to what has to be asked again until it is ready."""
     watched_since: float = 0.0
@@ -214,7 +230,7 @@ class Work(_Dict):
     @property
     def cost(self) -> int:
         """Credits, when the service takes it."""
-        return self.request.cost if self.request is not None else 0
+        return cost_of(self.request, self.rules.prices) if self.request is not None else 0
 
     @property
     def limits(self) -> Mapping[str, int]:

@@ -59,6 +59,7 @@ class AccountJournal:
 
     async def budgets(self) -> Mapping[str, int]:
         """Return the budget that was named last for each named group, in credits; a group without one is left out."""
+        await self._written()
         ledgers = await self._journal.ledgers(self._account)
         named = {scope.removeprefix(group_scope("")): ledger.limit for scope, ledger in ledgers.items()}
         return {group: limit for group, limit in named.items() if limit is not None}

@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from ..errors import JournalError
+from ..renaming import replace
 from .leases import process_id, surely_dead
 
 APPLICATION = 0x61694D75
@@ -182,7 +183,7 @@ def _copy(path: Path, copy: Path) -> None:
         _make(half)
         with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(half)) as target:
             source.backup(target)  # through another connection: one that may write cannot
-        half.replace(copy)
+        replace(half, copy)
     finally:
         half.unlink(missing_ok=True)
 

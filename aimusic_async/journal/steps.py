@@ -85,12 +85,14 @@ class Enter:
             # Nearly always it was charged: what may be paid for is never sent again by itself.
             state = JobState.QUEUED if record.repeatable else JobState.UNKNOWN
             record = record.but(state=state, owner=None, error=_DIED, updated=moment.now)
+        # What is not sent yet costs what the session that goes on with it knows of prices.
+        mine_to_send = mine if self.record.request is None else {**mine, "cost": self.record.cost}
         if record.state in self.resend and record.state in (JobState.UNKNOWN, JobState.FAILED):
-            return _as_new(record).but(**mine)
+            return _as_new(record).but(**mine_to_send)
         if record.state is JobState.CANCELLED:
-            return record.but(state=JobState.QUEUED, **mine)
+            return record.but(state=JobState.QUEUED, **mine_to_send)
         if record.state in OPEN and record.owner != self.record.owner:
-            return record.but(**mine)
+            return record.but(**(mine_to_send if record.state is JobState.QUEUED else mine))
         return record
 
     def _lives(self, record: JobRecord, moment: Moment) -> bool:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import anyio
 import attrs
 
-from ..errors import JournalError
+from ..errors import JournalError, one_line
 from ..events import logger
 from .protocol import JobJournal, Outcome
 from .steps import Accepted, Step
@@ -181,7 +181,7 @@ class WriteQueue:
         for entry in self._in_hand:
             if isinstance(entry.step, Accepted) and not entry.said:
                 entry.said = True
-                logger.error("the task id %s could not be written down yet: %s", entry.step.task_id, what)
+                logger.error("the task id %s could not be written down yet: %s", one_line(entry.step.task_id), what)
 
     def _settle(self, entry: _Entry, outcome: Outcome) -> None:
         self._pending[entry.step.id] -= 1

@@ -7,33 +7,38 @@ a real clock or a virtual one; at worst a millisecond late.
 from __future__ import annotations
 
 import asyncio
-import bisect
 import math
+import weakref
+from collections import deque
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 import attrs
 
 from ..errors import ConfigurationError
-from ..settings import check_positive
+from ..settings import check_capacity, check_rate
+from .level import Level, fresh_for, standard_margin
 
 STANDARD_RATE = 1 / 3
 """Requests per second of the standard plan."""
-
-_REMEMBERED = 128
-"""Tokens that are out, or just were, whose moments are kept; what an older one could give back is lost."""
 
 _SHORTEST_WAIT = 0.001
 """Seconds. A loop's timers are no finer than this; a shorter wait would spin."""
 
 
 class Token(Protocol):
-    """The right to send one request. Call one of the two methods, once."""
+    """The right to send one request. Call one of the two methods, once.
+
+    A token that is held for longer than a period, and than 0.25 seconds, must not be used any more: give it back and
+    take another. Who knows better until when may have an attribute `fresh_until` too, a moment of `loop.time()`.
+    """
 
     def spent(self) -> None:
-        """Say that the request leaves now: the next token counts from here, not from when this one was granted.
+        """Say that the request leaves now: the token counts from here, not from when it was granted.
 
-        Without it the token counts from when it was granted.
+        Until then it is in flight, and nobody else gets its place. Without it the token counts from when it was
+        granted, once you have let go of it or it is too old to be used.
         """
 
     def give_back(self) -> None:
@@ -44,7 +49,8 @@ class RateLimiter(Protocol):
     """What a session asks before each request. Write your own to share a limit in another way.
 
     One that knows at once whether a token is there may have `acquire_now` too, as `TokenBucket` has: it saves direct
-    calls a turn of the loop.
+    calls a turn of the loop. With an attribute `capacity`, so many requests of a session may be on their way to the
+    wire at once; without it, one. Its `period` says how long a token may be held.
     """
 
     async def acquire(self) -> Token:
@@ -55,28 +61,37 @@ class RateLimiter(Protocol):
         """Grant nothing before `moment` on the event loop's clock (`loop.time()`): the service said 429."""
 
 
+def checked(rate: float, capacity: int, margin: float | None) -> tuple[float, int, float]:
+    """Return the numbers of a limiter, complete. Raises `ConfigurationError` unless they make sense."""
+    check_rate(rate)
+    check_capacity(capacity)
+    if margin is not None and not 0 <= margin < math.inf:
+        raise ConfigurationError(f"margin must be a number of seconds, 0 or more; got {margin!r}")
+    return rate, int(capacity), standard_margin(rate) if margin is None else margin
+
+
 class TokenBucket:
     """At most `rate` requests per second, with up to `capacity` of them at once after a quiet time.
 
     When a token is granted is not when the request arrives: the network delays one request more than the next, and the
-    service counts arrivals. So each period (1/`rate` seconds) is longer by `margin` seconds: by default 2 %, and at
-    least 0.05. With `margin=0` the bucket is exact to the clock.
+    service counts arrivals. So each period (1/`rate` seconds) is longer by `margin` seconds: by default 2 %, at least
+    0.05 seconds, at most 5 %. With `margin=0` the bucket is exact to the clock.
+
+    What counts is when requests depart (`Token.spent`): in any time t there are never more than `capacity` and one for
+    each period in t, also when some of them depart late.
 
     Use one bucket for all sessions of an account. It serves one event loop at a time, and another when that is closed.
     """
 
     def __init__(self, rate: float = STANDARD_RATE, capacity: int = 1, *, margin: float | None = None) -> None:
         """Raise `ConfigurationError` unless rate > 0, capacity ≥ 1 and margin ≥ 0."""
-        check_positive("rate", rate)
-        check_positive("capacity", capacity)
-        if capacity != int(capacity):
-            raise ConfigurationError(f"capacity must be a whole number; got {capacity!r}")
-        if margin is not None and not 0 <= margin < math.inf:
-            raise ConfigurationError(f"margin must be a number of seconds, 0 or more; got {margin!r}")
-        self.rate: float = rate
-        self.capacity: int = int(capacity)
-        self.margin: float = max(0.02 / rate, 0.05) if margin is None else margin
-        self._level = _Level(period=1 / rate + self.margin, capacity=self.capacity)
+        self.rate: float
+        self.capacity: int
+        self.margin: float
+        self.rate, self.capacity, self.margin = checked(rate, capacity, margin)
+        self._level = Level(1 / rate + self.margin, self.capacity)
+        self._handles: dict[int, weakref.ref[Grant]] = {}
+        self._dropped: deque[int] = deque()
         self._bind()
 
     @property
@@ -93,11 +108,11 @@ class TokenBucket:
             self._bind(loop)
         clock = loop.time
         async with self._turn:
-            while (wait := self._level.ready_at() - clock()) > 0:
+            while (wait := self._wait(clock())) > 0:
                 self._sooner.clear()
-                await _wait(self._sooner, wait)
+                await wait_for_event(self._sooner, wait)
             # No await from here on: a token that was taken is a token that is returned.
-            return _Grant(self, self._level.take(clock()))
+            return self._take(clock())
 
     def acquire_now(self) -> Token | None:
         """Return a token if one is there and nobody waits for it, else None: also before the first `acquire`."""
@@ -105,7 +120,7 @@ class TokenBucket:
         if self._turn.locked() or self._loop is not loop:
             return None
         now = loop.time()
-        return _Grant(self, self._level.take(now)) if self._level.ready_at() <= now else None
+        return self._take(now) if self._wait(now) <= 0 else None
 
     def _bind(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Belong to a loop; the level stays, as all loops of a process share a clock."""
@@ -117,15 +132,38 @@ class TokenBucket:
         """Grant nothing before `moment` on the event loop's clock (`loop.time()`); tokens that are out stay valid."""
         self._level.paused_until = max(self._level.paused_until, moment)
 
-    def _spent(self, taken: _Taken) -> None:
-        self._level.hold(taken, asyncio.get_running_loop().time() - taken.at)
+    def _wait(self, now: float) -> float:
+        while self._dropped:
+            number = self._dropped.popleft()
+            self._handles.pop(number, None)
+            self._level.drop(number)
+        return self._level.wait(now)
 
-    def _returned(self, taken: _Taken) -> None:
-        self._level.put_back(taken)
+    def _take(self, now: float) -> Grant:
+        number = self._level.take(now)
+        grant = Grant(self, number, now + fresh_for(self.period))
+        self._handles[number] = weakref.ref(grant, partial(self._drop, number))
+        return grant
+
+    def _drop(self, number: int, _: object) -> None:
+        """Note that nobody holds a token any more. Any thread may collect garbage, so no more than that is done."""
+        self._dropped.append(number)
+        if self._turn.locked() and self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._sooner.set)
+
+    def _spent(self, number: int) -> None:
+        self._handles.pop(number, None)
+        self._level.spent(number, asyncio.get_running_loop().time())
+        self._sooner.set()
+
+    def _returned(self, number: int) -> None:
+        self._handles.pop(number, None)
+        self._level.put_back(number)
         self._sooner.set()
 
 
-async def _wait(sooner: asyncio.Event, seconds: float) -> None:
+async def wait_for_event(sooner: asyncio.Event, seconds: float) -> None:
     """Wait so long, or until the event."""
     with suppress(TimeoutError):
         async with asyncio.timeout(max(seconds, _SHORTEST_WAIT)):
@@ -135,103 +173,29 @@ async def _wait(sooner: asyncio.Event, seconds: float) -> None:
 class _Bucket(Protocol):
     """What a granted token reports to its bucket."""
 
-    def _spent(self, taken: _Taken) -> None: ...
+    def _spent(self, number: int) -> None: ...
 
-    def _returned(self, taken: _Taken) -> None: ...
+    def _returned(self, number: int) -> None: ...
 
 
-@attrs.define
-class _Grant:
+@attrs.define(eq=False)
+class Grant:
     """One token of a bucket."""
 
     bucket: _Bucket
-    taken: _Taken
+    number: int
+    fresh_until: float
+    """Moment of the loop's clock until which its request may depart."""
     settled: bool = False
 
     def spent(self) -> None:
         """See `Token.spent`."""
         if not self.settled:
             self.settled = True
-            self.bucket._spent(self.taken)  # noqa: SLF001 - the two are one thing
+            self.bucket._spent(self.number)  # noqa: SLF001 - the two are one thing
 
     def give_back(self) -> None:
         """See `Token.give_back`."""
         if not self.settled:
             self.settled = True
-            self.bucket._returned(self.taken)  # noqa: SLF001 - as above
-
-
-@attrs.frozen
-class _Taken:
-    """When a token was taken, and when the one before it was."""
-
-    at: float
-    before: float
-
-
-@attrs.define
-class _Level:
-    """How full a bucket is, without a clock: the moment at which it will be full again says it all."""
-
-    period: float
-    capacity: int
-    full_at: float = -math.inf
-    paused_until: float = -math.inf
-    latest: float = -math.inf
-    """When the last token left that was not given back."""
-    _before: float = -math.inf
-    """When it would be full again without those that follow."""
-    _left: list[float] = attrs.field(factory=list)
-    """When tokens left since it was full, in order; kept where several may be out at once."""
-
-    def ready_at(self) -> float:
-        """Return the moment from which a token is there."""
-        return max(self.full_at - (self.capacity - 1) * self.period, self.paused_until)
-
-    def take(self, now: float) -> _Taken:
-        """Take the token that is there."""
-        taken = _Taken(at=now, before=self.latest)
-        self.latest = now
-        if self.capacity > 1:
-            if self.full_at <= now:
-                self._before, self._left, self.full_at = -math.inf, [now], now + self.period
-            else:
-                self._replace(None, now)
-        else:
-            self.full_at = max(self.full_at, now) + self.period
-        return taken
-
-    def put_back(self, taken: _Taken) -> None:
-        """Have a token again, but never sooner than a period after the last one that was really used."""
-        if self.latest == taken.at:
-            self.latest = taken.before
-        if self.capacity > 1:
-            self._replace(taken.at, None)
-            return
-        self.full_at = max(self.full_at - self.period, self.latest + self.period)
-
-    def hold(self, taken: _Taken, seconds: float) -> None:
-        """Count a token from the moment it was spent, `seconds` after it was taken."""
-        spent = taken.at + seconds
-        self.latest = max(self.latest, spent)
-        if self.capacity > 1:
-            self._replace(taken.at, spent)
-        else:
-            self.full_at = max(self.full_at, spent + self.period)
-
-    def _replace(self, old: float | None, new: float | None) -> None:
-        """Count a token from another moment, or no more, and compute again when the bucket will be full."""
-        if new is not None and self._left == [old]:
-            self._left, self.full_at = [new], max(self._before, new) + self.period
-            return
-        if old in self._left:
-            self._left.remove(old)
-        elif new is None:
-            return  # too long ago to make a difference that is safe
-        if new is not None:
-            bisect.insort(self._left, new)
-        while len(self._left) > _REMEMBERED:
-            self._before = max(self._before, self._left.pop(0)) + self.period
-        self.full_at = self._before
-        for left in self._left:
-            self.full_at = max(self.full_at, left) + self.period
+            self.bucket._returned(self.number)  # noqa: SLF001 - as above

@@ -1,30 +1,32 @@
 """One rate limit for all processes of a machine: they stand in one line, which is kept in a small SQLite file.
 
 A process takes a place in the line and waits for its turn, instead of trying again and again: so nobody is overtaken,
-and each token costs a few short transactions, however many wait. `Line` is the arithmetic, without clock or file;
+and each token costs a few short transactions, however many wait. `line.Line` is the arithmetic, without clock or file;
 `_LineFile` keeps it in the file; `SharedTokenBucket` is the waiting, with one thread for the file.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import shutil
 import sqlite3
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import ParamSpec, Self, TypeVar
-
-import attrs
+from typing import ParamSpec, Self, TypeAlias, TypeVar
 
 from ..errors import ConfigurationError, MusicError
 from ..events import logger
-from .bucket import STANDARD_RATE, Token, TokenBucket, _Grant, _Level, _Taken, _wait
+from ..journal.leases import owner_name, surely_dead
+from .bucket import STANDARD_RATE, Grant, Token, checked, wait_for_event
+from .level import fresh_for
+from .line import Line, Plan
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -35,6 +37,9 @@ _BUSY = 5.0
 _AGAIN = 1.0
 """Seconds until a file that could not be used is tried again."""
 
+_Answer: TypeAlias = tuple[int | None, float, float]
+"""The number of a token; or None and the seconds until it is worth asking again. And when that was, in loop time."""
+
 _TROUBLE = (sqlite3.Error, OSError)
 """What a file raises that cannot be used: it is locked, its disk is full, its folder is away. All of that passes."""
 
@@ -42,13 +47,16 @@ _TROUBLE = (sqlite3.Error, OSError)
 class SharedTokenBucket:
     """At most `rate` requests per second for all processes of this machine that name the same file and `account`.
 
+    Up to `capacity` of them depart at once after a quiet time, in all processes together.
+
     The file `path` is made when it is missing, for this user only (mode 600), in a folder that exists, on a local disk.
     It is no record of anything: losing it costs one interval, and a damaged one starts empty again (a copy is kept
     beside it, as `….damaged`). `account` keeps several accounts in one file apart; give a hash, not the key.
 
-    Margin and order are those of `TokenBucket`, with `capacity=1`: tokens go to the waiters of a process first come,
-    first served, and to the processes in turn. A token that is held, unspent, for longer than a period does not keep
-    the next from being granted.
+    Margin and order are those of `TokenBucket`: tokens go to the waiters of a process first come, first served, and to
+    the processes in turn; a process that was killed is waited for no more. Where processes name different limits, the
+    slower rate and the smaller capacity count for all, and a warning says so. A token that is held, unspent, for longer
+    than a period (at least 0.25 seconds) does not keep the next from being granted.
 
     While the file cannot be used (it is locked, the disk is full, its folder is away), nobody gets a token; a warning
     says so once, the file is tried again every second, and another says that it goes on.
@@ -62,22 +70,26 @@ class SharedTokenBucket:
         path: str | os.PathLike[str],
         account: str = "",
         rate: float = STANDARD_RATE,
+        capacity: int = 1,
         *,
         margin: float | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Raise `ConfigurationError` unless rate > 0 and margin ≥ 0.
+        """Raise `ConfigurationError` unless rate > 0, capacity ≥ 1 and margin ≥ 0.
 
-        `margin`: seconds by which each period is longer than 1/`rate`; by default 2 % of it, and at least 0.05.
+        `margin`: seconds by which each period is longer than 1/`rate`; by default as for `TokenBucket`.
         `clock` returns seconds, and must be the same for all processes. When it is set back, nobody waits longer than
         remained before; when it is set forward, one interval is lost.
         """
-        alone = TokenBucket(rate, margin=margin)  # checks and completes the numbers
-        self.rate: float = alone.rate
-        self.margin: float = alone.margin
-        self.period: float = alone.period
+        self.rate: float
+        self.capacity: int
+        self.margin: float
+        self.rate, self.capacity, self.margin = checked(rate, capacity, margin)
+        self.period: float = 1 / rate + self.margin
         self._clock = clock
-        self._line = _LineFile(Path(os.path.realpath(path)), account, self.period, clock)
+        plan = Plan(self.rate, self.period, self.capacity)
+        self._line = _LineFile(Path(os.path.realpath(path)), account, plan, clock)
+        self._handles: dict[int, weakref.ref[Grant]] = {}
         self._users = 0
         self._wanting = 0
         self._worker: ThreadPoolExecutor | None = None
@@ -119,9 +131,11 @@ class SharedTokenBucket:
         self._wanting += 1
         try:
             async with self._turn:
-                while not isinstance(answer := await self._ask(), _Taken):
-                    await _wait(self._sooner, answer)
-                return _Grant(self, answer)
+                while True:
+                    number, wait, asked_at = await self._ask()
+                    if number is not None:
+                        return self._grant(number, asked_at + fresh_for(self.period))
+                    await wait_for_event(self._sooner, wait)
         except BaseException:
             if self._wanting == 1:  # else the next waiter takes over the place
                 self._note(self._line.leave)
@@ -137,27 +151,44 @@ class SharedTokenBucket:
         self._open()
         self._note(self._line.pause, moment, self._loop.time)
 
-    def _spent(self, taken: _Taken) -> None:
-        self._note(self._line.spent, taken, self._clock())
+    def _grant(self, number: int, fresh_until: float) -> Grant:
+        grant = Grant(self, number, fresh_until)
+        self._handles[number] = weakref.ref(grant, partial(self._dropped, self._loop, number))
+        return grant
 
-    def _returned(self, taken: _Taken) -> None:
-        self._note(self._line.put_back, taken)
+    def _dropped(self, loop: asyncio.AbstractEventLoop, number: int, _: object) -> None:
+        """Note that nobody holds a token any more. Any thread may collect garbage, at any moment: so no lock here."""
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(self._drop, number)
+
+    def _drop(self, number: int) -> None:
+        if self._handles.pop(number, None) is not None:
+            self._note(self._line.drop, number)
+            self._sooner.set()
+
+    def _spent(self, number: int) -> None:
+        self._handles.pop(number, None)
+        self._note(self._line.spent, number, self._clock())
         self._sooner.set()
 
-    async def _ask(self) -> _Taken | float:
-        """Return a token, or the seconds until it is worth asking again."""
+    def _returned(self, number: int) -> None:
+        self._handles.pop(number, None)
+        self._note(self._line.put_back, number)
+        self._sooner.set()
+
+    async def _ask(self) -> _Answer:
         self._sooner.clear()
-        asked = self._in_thread(self._line.ask)
+        asked = self._in_thread(partial(self._line.ask, self._loop.time))
         try:
             return await asyncio.shield(asked)
         except asyncio.CancelledError:
             asked.add_done_callback(self._unwanted)
             raise
 
-    def _unwanted(self, asked: asyncio.Future[_Taken | float]) -> None:
+    def _unwanted(self, asked: asyncio.Future[_Answer]) -> None:
         """Give back what came after its waiter was cancelled."""
-        if not asked.cancelled() and asked.exception() is None and isinstance(taken := asked.result(), _Taken):
-            self._returned(taken)
+        if not asked.cancelled() and asked.exception() is None and (number := asked.result()[0]) is not None:
+            self._returned(number)
 
     def _open(self) -> ThreadPoolExecutor:
         if self._worker is None:
@@ -190,18 +221,20 @@ class _LineFile:
     Only `open` raises when the file cannot be used. Later, `ask` says when to ask again, and other changes are kept.
     """
 
-    def __init__(self, path: Path, account: str, period: float, clock: Callable[[], float]) -> None:
+    def __init__(self, path: Path, account: str, plan: Plan, clock: Callable[[], float]) -> None:
         self._path = path
         self._account = account
-        self._period = period
+        self._plan = plan
         self._clock = clock
-        self._place: int | None = None
+        self._name = ""
         self._connection: sqlite3.Connection | None = None
         self._unstored: list[Callable[[Line], object]] = []
         self._holds = False  # since the file could not be used
+        self._mixed = False  # since others were found that have another plan
 
     def open(self) -> None:
         """Make the file, if it is missing. Raises `ConfigurationError` when it cannot be written."""
+        self._name = self._name or owner_name()  # here: the process may have been forked since
         try:
             self._change(lambda _: None)
         except _TROUBLE as error:
@@ -209,36 +242,39 @@ class _LineFile:
 
     def close(self) -> None:
         """Leave the line and close the file."""
-        self.leave()
+        self._soon(lambda line: line.part(self._name))
         self._unstored.clear()
-        self._holds = False
+        self._holds = self._mixed = False
+        self._name = ""
         self._disconnect()
 
-    def ask(self) -> _Taken | float:
-        """Return the token if it is this process's turn; else the seconds until it is worth asking again."""
+    def ask(self, time: Callable[[], float]) -> _Answer:
+        """See `Line.ask`."""
         try:
-            self._place, answer = self._change(lambda line: line.ask(self._place))
+            answer = self._change(lambda line: (*line.ask(self._name, surely_dead), time()))
         except _TROUBLE as error:
             self._hold(error)
-            return _AGAIN
+            return None, _AGAIN, time()
         if self._holds:
             logger.warning("the shared rate limit in %s can be used again, and requests go on", self._path)
         self._holds = False
         return answer
 
     def leave(self) -> None:
-        """Give up the place."""
-        if (place := self._place) is not None:
-            self._place = None
-            self._soon(lambda line: line.leave(place))
+        """See `Line.leave`."""
+        self._soon(lambda line: line.leave(self._name))
 
-    def put_back(self, taken: _Taken) -> None:
+    def put_back(self, number: int) -> None:
         """See `Line.put_back`."""
-        self._soon(lambda line: line.put_back(taken, self._place))
+        self._soon(lambda line: line.put_back(number, self._name))
 
-    def spent(self, taken: _Taken, at: float) -> None:
+    def spent(self, number: int, at: float) -> None:
         """See `Line.spent`."""
-        self._soon(lambda line: line.spent(taken, at))
+        self._soon(lambda line: line.spent(number, at))
+
+    def drop(self, number: int) -> None:
+        """See `Line.drop`; others know it anyhow, a period after it was granted."""
+        self._unstored.append(lambda line: line.drop(number))
 
     def pause(self, until: float, time: Callable[[], float]) -> None:
         """See `Line.pause`; `until` is a moment on the clock `time`."""
@@ -277,15 +313,24 @@ class _LineFile:
     def _transact(self, change: Callable[[Line], T]) -> T:
         with self._connect() as connection:
             connection.execute("BEGIN IMMEDIATE")
-            found = connection.execute("SELECT * FROM line_1 WHERE account = ?", (self._account,)).fetchone()
-            line = Line.from_row(self._period, found[1:]) if found else Line(self._period)
+            found = connection.execute("SELECT state FROM line_2 WHERE account = ?", (self._account,)).fetchone()
+            line = Line.from_text(found[0]) if found else Line.new()
             line.observe(self._clock())  # only now: waiting for the lock takes time
+            other = line.join(self._name, self._plan, surely_dead)
             for earlier in self._unstored:
                 earlier(line)
             result = change(line)
-            connection.execute("REPLACE INTO line_1 VALUES (?, ?, ?, ?, ?, ?, ?)", (self._account, *line.to_row()))
+            connection.execute("REPLACE INTO line_2 VALUES (?, ?)", (self._account, line.to_text()))
         self._unstored.clear()
+        self._compare(other)
         return result
+
+    def _compare(self, other: Plan | None) -> None:
+        """Say once that others have another plan."""
+        if other is not None and not self._mixed:
+            what = "%s holds one rate limit with two sizes: %s here, %s elsewhere; the slower rate and the smaller"
+            logger.warning(f"{what} capacity count, until all name the same", self._path, self._plan, other)
+        self._mixed = other is not None
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -296,8 +341,7 @@ class _LineFile:
             self._connection.execute("PRAGMA journal_mode = PERSIST")  # but it must outlive a kill
             # Another layout gets a table of another name: versions side by side do not harm each other.
             self._connection.execute(
-                "CREATE TABLE IF NOT EXISTS line_1 (account TEXT PRIMARY KEY, served INTEGER, last INTEGER,"
-                " seen REAL, full_at REAL, paused_until REAL, latest REAL) WITHOUT ROWID"
+                "CREATE TABLE IF NOT EXISTS line_2 (account TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID"
             )
         return self._connection
 
@@ -317,82 +361,3 @@ class _LineFile:
         logger.warning("%s was damaged and starts empty; its old content is in %s", self._path, kept.name)
         os.truncate(self._path, 0)
         self._path.with_name(self._path.name + "-journal").unlink(missing_ok=True)
-
-
-@attrs.define
-class Line:
-    """Who may send next, without clock or file. Places are numbered; a process has one at a time, or none.
-
-    When a place's turn comes follows from how many stand before it, so whatever delays the first delays all. One whose
-    holder does not come when it is due (it was killed, say) is passed over by the next, a period later.
-    """
-
-    period: float
-    level: _Level = attrs.field(default=attrs.Factory(lambda line: _Level(line.period, 1), takes_self=True))
-    served: int = 0
-    """The highest place that had its turn."""
-    last: int = 0
-    """The highest place that was taken."""
-    seen: float = -math.inf
-    """The time."""
-
-    @classmethod
-    def from_row(cls, period: float, row: tuple[int, int, float, float, float, float]) -> Line:
-        """Return the line that `to_row` described."""
-        served, last, seen, full_at, paused_until, latest = row
-        level = _Level(period, 1, full_at=full_at, paused_until=paused_until, latest=latest)
-        return cls(period, level, served, last, seen)
-
-    def to_row(self) -> tuple[int, int, float, float, float, float]:
-        """Return all that it is, but the period."""
-        level = self.level
-        return self.served, self.last, self.seen, level.full_at, level.paused_until, level.latest
-
-    def observe(self, now: float) -> None:
-        """Say what time it is, before anything else is done.
-
-        A time that was later before means that the clock was set back; all that lies ahead moves along with it.
-        """
-        back = self.seen - now
-        if back > 0:
-            self.level.full_at -= back
-            self.level.paused_until -= back
-            self.level.latest -= back
-        self.seen = now
-
-    def ask(self, place: int | None) -> tuple[int | None, _Taken | float]:
-        """Take a place, if there is none yet; return it and the seconds until its turn, or the token alone."""
-        if place is None:
-            place = self.last = self.last + 1
-        wait = self.due(place) - self.seen
-        if wait > 0:
-            return place, wait
-        self.served = max(self.served, min(place, self.last))
-        return None, self.level.take(self.seen)
-
-    def due(self, place: int) -> float:
-        """Return the moment of a place's turn. One that was passed over is first, one that is unknown is last."""
-        before = max(min(place, self.last) - self.served - 1, 0)
-        return self.level.ready_at() + before * self.period
-
-    def leave(self, place: int) -> None:
-        """Give up a place. Its turn is for the next one who comes, or is lost if somebody stands behind it."""
-        if place == self.last > self.served:
-            self.last -= 1
-
-    def put_back(self, taken: _Taken, place: int | None) -> None:
-        """Take a token back from the process that has `place`.
-
-        Others who wait have set their timers, and would come as late as before: with them behind it, it is lost.
-        """
-        mine = place is not None and self.served < place <= self.last
-        if self.last - self.served <= mine:
-            self.level.put_back(taken)
-
-    def spent(self, taken: _Taken, at: float) -> None:
-        """Count a token from when it was spent."""
-        self.level.hold(taken, min(at, self.seen) - taken.at)
-
-    def pause(self, seconds: float) -> None:
-        """Have nobody's turn come for so long."""
-        self.level.paused_until = max(self.level.paused_until, self.seen + seconds)

@@ -11,7 +11,7 @@ import attrs
 
 from ..api.limits import FieldSpec, listed
 from ..api.operations import operations
-from ..api.plain import OPERATION, from_plain, to_plain
+from ..api.plain import OPERATION, request_from_plain, to_plain
 from ..api.request import Request
 from ..errors import InvalidRequest
 from .faults import Fault, Place, shown, unusable
@@ -176,7 +176,7 @@ def _replaced(value: Any, give: Callable[[str], str]) -> Any:
 
 def _request(cls: type[Request[Any]], fields: Mapping[str, Any], give: Callable[[str], str]) -> Request[Any]:
     values = {name: _replaced(value, give) for name, value in fields.items()}
-    return from_plain({OPERATION: cls.operation, **values})
+    return request_from_plain({OPERATION: cls.operation, **values})
 
 
 def _broken(value: Any, spec: FieldSpec) -> str | None:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import attrs
 
 from ..errors import ConfigurationError
+from ..renaming import replace
 from .history import Batch, History
 from .model import Line, Track, plain_lines, sung_lines
 from .picture import clock, counted, kind_of, picture, summary
@@ -41,7 +42,7 @@ def write_page(
     try:
         # A lone surrogate, which JSON may hold, is no character: it becomes a question mark.
         unfinished.write_bytes(text.encode(errors="replace"))
-        unfinished.replace(place / _NAME)
+        replace(unfinished, place / _NAME)
     finally:
         unfinished.unlink(missing_ok=True)
     return Path(folder) / _NAME

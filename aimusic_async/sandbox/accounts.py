@@ -1,16 +1,9 @@
 """An account's two pots of credits: what is taken from them, and what comes back when a task fails."""
 
 import heapq
-from collections.abc import Mapping
 
 from aimusic_async.sandbox import texts
 from aimusic_async.sandbox.options import Options
-from aimusic_async.sandbox.prices import PRICES
-
-
-def price(operation: str, overrides: Mapping[str, int]) -> int:
-    """What an operation costs."""
-    return overrides.get(operation, PRICES[operation])
 
 
 class Account:

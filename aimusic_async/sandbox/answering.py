@@ -29,6 +29,9 @@ async def respond(request: web.Request, entry: Request, answer: Answer, options:
     fault = entry.fault
     if fault is None:
         entry.status = answer.status
+        if answer.page is not None:
+            kind = "text/html" if answer.page.startswith("<") else "text/plain"
+            return web.Response(status=answer.status, text=answer.page, content_type=kind, headers=answer.headers)
         return web.json_response(answer.body, status=answer.status, headers=answer.headers)
     span = (fault.seconds or 0.0) / options.speed
     if fault.kind == "stalled":
@@ -37,10 +40,11 @@ async def respond(request: web.Request, entry: Request, answer: Answer, options:
         _hang_up(request, reset=fault.reset)
         return web.Response()  # goes nowhere
     if fault.status is not None:
-        answer = texts.Refusal(fault.status, "server_error", texts.SERVER_ERROR).answer(options.error_body)
+        error = texts.Refusal(fault.status, "server_error", texts.SERVER_ERROR)
+        answer = error.answer(options.error_body, retriable=options.retriable)
         if fault.status != HTTPStatus.INTERNAL_SERVER_ERROR:
             entry.status = fault.status
-            return web.Response(status=fault.status, text=_page(fault.status), content_type="text/html")
+            return web.Response(status=fault.status, text=texts.gateway_page(fault.status), content_type="text/html")
     entry.status = answer.status
     body = json.dumps(answer.body).encode()
     match fault.kind:
@@ -80,9 +84,3 @@ def _hang_up(request: web.Request, *, reset: bool) -> None:
     if reset and connection is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     transport.close()
-
-
-def _page(status: int) -> str:
-    """What a gateway says."""
-    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "Error"
-    return f"<html>\n<head><title>{status} {phrase}</title></head>\n<body><h1>{status} {phrase}</h1></body>\n</html>\n"

@@ -53,22 +53,27 @@ _KBPS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 
 
 def _mp3_seconds(data: bytes) -> float | None:
+    frames = mp3_frames(data)
+    return sum(lasts for _, lasts in frames) if len(frames) > 1 else None
+
+
+def mp3_frames(data: bytes) -> list[tuple[bytes, float]]:
+    """The frames of an MP3 file, and how long each plays."""
     at = 0
     if data[:3] == b"ID3" and len(data) > 10:
         size = 0
         for byte in data[6:10]:
             size = size << 7 | byte & 0x7F
         at = 10 + size
-    seconds, frames = 0.0, 0
+    frames: list[tuple[bytes, float]] = []
     while at + 4 <= len(data):
         frame = _layer3_frame(data[at : at + 4])
         if frame is None:
             break
         length, lasts = frame
+        frames.append((data[at : at + length], lasts))
         at += length
-        seconds += lasts
-        frames += 1
-    return seconds if frames > 1 else None
+    return frames
 
 
 def _layer3_frame(head: bytes) -> tuple[int, float] | None:

@@ -11,11 +11,12 @@ from typing import Any
 from attrs import define, field, frozen
 
 from aimusic_async.sandbox import texts, timing
-from aimusic_async.sandbox.accounts import Account, price
+from aimusic_async.sandbox.accounts import Account
 from aimusic_async.sandbox.audio import Audio
 from aimusic_async.sandbox.books import Books, Request, Taken
 from aimusic_async.sandbox.faults import Fate, Fault, Faults
 from aimusic_async.sandbox.options import Options
+from aimusic_async.sandbox.prices import price
 from aimusic_async.sandbox.rules import Body, Field, Rule, check
 from aimusic_async.sandbox.shelf import Shelf, Source
 from aimusic_async.sandbox.tasks import Clip, Family, Task
@@ -211,7 +212,7 @@ class Visit:
 
         Raises a `Refusal` when the credits do not suffice; then nothing has happened.
         """
-        credits_ = price(self.operation.name, self.options.prices)
+        credits_ = price(self.operation.name, self.body.get("mv"), self.options.prices)
         refund_at = task.ends_at if task is not None and task.failed else None
         self.world.accounts[self.key].charge(credits_, self.at, refund_at)
         self.task_id = task.id if task is not None else None

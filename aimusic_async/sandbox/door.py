@@ -3,7 +3,8 @@
 import json
 import logging
 import math
-from asyncio import sleep
+import time
+from asyncio import get_running_loop, sleep
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NoReturn
 
@@ -15,7 +16,7 @@ from aimusic_async.sandbox.answering import respond
 from aimusic_async.sandbox.books import Request
 from aimusic_async.sandbox.desk import Operation, Platform, World
 from aimusic_async.sandbox.faults import Fate
-from aimusic_async.sandbox.limit import SLACK, Limit
+from aimusic_async.sandbox.limit import SLACK, Limit, slack
 from aimusic_async.sandbox.texts import Answer
 
 Serve = Callable[[web.Request, Request, str], Awaitable[Answer]]
@@ -37,7 +38,10 @@ class Door:
     limit: Limit = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.limit = Limit(self.world.options.period / self.world.options.speed)
+        options = self.world.options
+        period = options.period / options.speed
+        real = abs(get_running_loop().time() - time.monotonic()) < 1
+        self.limit = Limit(period, options.capacity, slack(period, options.speed, real=real))
 
     def operations(self, platform: Platform, path: str) -> Handler:
         """The handler of an address that takes POSTs."""
@@ -55,6 +59,10 @@ class Door:
         entry.operation = operation.name
         fate = self._meet(entry, key)
         answer, entry.task_id = await self.world.serve(key, entry.at, operation, body, fault=entry.fault, fate=fate)
+        options = self.world.options
+        if options.function_seconds is not None and answer.after > options.function_seconds / options.speed:
+            await sleep(options.function_seconds / options.speed)
+            raise texts.broken_off()
         if answer.after:
             await sleep(answer.after)
         return answer
@@ -94,13 +102,22 @@ class Door:
         return web.json_response(self.world.books.to_json())
 
     def nothing(self) -> Handler:
-        """The handler of addresses that do not exist."""
+        """The handler of addresses that do not exist, and of methods that an address does not take."""
+        if self.world.options.unknown_addresses == "pages":
+            return self._page
 
-        async def refuse(_request: web.Request, entry: Request, key: str) -> Answer:
+        async def refuse(request: web.Request, entry: Request, key: str) -> Answer:
             self._meet(entry, key)
-            raise texts.not_found(texts.NO_ENDPOINT)
+            raise texts.no_address(request.method, "json")
 
         return self._handler("unknown", refuse)
+
+    async def _page(self, request: web.Request) -> web.StreamResponse:
+        """Answer as the host does that the service runs on: it knows neither keys nor limits."""
+        entry = Request(method=request.method, path=request.path, operation="unknown", at=self.world.now())
+        self.world.books.requests.append(entry)
+        answer = texts.no_address(request.method, "pages").answer()
+        return await respond(request, entry, answer, self.world.options)
 
     def _handler(self, label: str, serve: Serve) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -111,13 +128,16 @@ class Door:
                 self._admit(request, key, entry.at)
                 answer = await serve(request, entry, key)
             except texts.Refusal as no:
-                answer = no.answer(self.world.options.error_body)
+                answer = self._worded(no)
             except Exception:  # noqa: BLE001  # a mistake of the sandbox is a 500, as everywhere
                 _log.exception("the sandbox failed to answer %s %s", request.method, request.path)
-                answer = texts.Refusal(500, "server_error", texts.SERVER_ERROR).answer(self.world.options.error_body)
+                answer = self._worded(texts.Refusal(500, "server_error", texts.SERVER_ERROR))
             return await respond(request, entry, answer, self.world.options)
 
         return handle
+
+    def _worded(self, refusal: texts.Refusal) -> Answer:
+        return refusal.answer(self.world.options.error_body, retriable=self.world.options.retriable)
 
     def _key(self, request: web.Request) -> str:
         given = request.headers.get("Authorization")

@@ -12,11 +12,14 @@ from aiohttp import web
 from attrs import define, field
 
 from aimusic_async.sandbox import texts
+from aimusic_async.sandbox.audio import mp3_frames
 from aimusic_async.sandbox.desk import World
+from aimusic_async.sandbox.formats import missing
 from aimusic_async.sandbox.music import Tune
+from aimusic_async.sandbox.music.m4a import m4a
 from aimusic_async.sandbox.tasks import Clip
 
-TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "mid": "audio/midi", "jpeg": "image/jpeg"}
+TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "m4a": "audio/mp4", "mid": "audio/midi", "jpeg": "image/jpeg"}
 STREAMING = (
     "The song is still being made and the sandbox does not stream; "
     "its file is at the audio_url that it shows once its state is 'succeeded'."
@@ -32,7 +35,12 @@ def render(tune: Tune, parts: tuple[str, ...] | None, suffix: str) -> bytes:
         return files.cover(tune)
     if suffix == "mid":
         return files.midi(tune, parts)
-    return files.wav(tune, parts) if suffix == "wav" else files.mp3(tune, parts)
+    if suffix == "wav":
+        return files.wav(tune, parts)
+    mp3 = files.mp3(tune, parts)
+    if suffix == "mp3":
+        return mp3
+    return m4a([frame for frame, _ in mp3_frames(mp3)], rate=files.SAMPLE_RATE, samples=1152)
 
 
 def _write(path: Path, make: Callable[[], bytes]) -> None:
@@ -68,21 +76,34 @@ class Files:
         if found is None:
             return web.json_response(texts.not_found(GONE).answer().body, status=404)
         clip, suffix = found
+        if self._fresh(clip, suffix):
+            status = self.world.options.fresh_file_status
+            return web.Response(status=status, text=texts.gateway_page(status), content_type="text/html")
         path = self._folder / request.match_info["name"]
+        uploaded = clip.audio is not None and suffix == clip.audio.suffix
+        if not uploaded and (why := missing()):
+            return web.json_response({"error": why}, status=501, reason=why)
         if not path.exists():
             make: Callable[[], bytes]
-            if clip.audio is not None and suffix == clip.audio.suffix:
+            if clip.audio is not None and uploaded:
                 make = functools.partial(bytes, clip.audio.data)
             else:
                 make = functools.partial(render, self.world.tunes.of(clip), clip.parts, suffix)
             await asyncio.get_running_loop().run_in_executor(self._worker, _write, path, make)
-        uploaded = clip.audio is not None and suffix == clip.audio.suffix
         kind = clip.audio.content_type if clip.audio is not None and uploaded else TYPES[suffix]
         return web.FileResponse(path, headers={"Content-Type": kind})
 
     async def streaming(self, _request: web.Request) -> web.StreamResponse:
         """`GET /files/streaming/<name>`: the address that a running clip shows; there is nothing behind it yet."""
         return web.json_response(texts.not_found(STREAMING).answer().body, status=404)
+
+    def _fresh(self, clip: Clip, suffix: str) -> bool:
+        """Whether the host of the files does not give this one out yet."""
+        seconds, shelf = self.world.options.fresh_file_seconds / self.world.options.speed, self.world.shelf
+        if clip.uploaded or not seconds:
+            return False
+        made = [clip.settles_at] if suffix in clip.files else shelf.asked_for(clip.id, suffix)
+        return self.world.now() < min(made) + seconds
 
     def _find(self, name: str) -> tuple[Clip, str] | None:
         """The clip and the kind of file that a name stands for, if that file is to be had now."""
@@ -92,8 +113,8 @@ class Files:
         if clip is None or clip.state(now) != "succeeded" or (suffix == "jpeg") != name.startswith("image_"):
             return None
         times = [clip.settles_at] if suffix in clip.files else []
-        if suffix in TYPES and (clip.id, suffix) in world.shelf.prepared:
-            times.append(world.shelf.prepared[clip.id, suffix])
+        if suffix in TYPES:
+            times += world.shelf.asked_for(clip.id, suffix)
         ready_at = max((at for at in times if at <= now), default=float("inf"))
         lifetime = world.options.url_lifetime
         if now < ready_at or (lifetime is not None and now >= ready_at + lifetime / world.options.speed):

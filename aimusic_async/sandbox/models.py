@@ -25,9 +25,11 @@ SONIC: Mapping[str, SonicModel] = {
     "sonic-v5": _NEW,
 }
 SONIC_LATER = ("sonic-v5-5", "sonic-v6", "sonic-v6-wild", "sonic-v6-mini")
-"""Models that came later; give them to `Options.sonic_models` to let them in."""
+"""Models that came later."""
+SAMPLING = ("sonic-v4-5-all",)
+"""Models for samples and mashups alone; they came later, too."""
 
-OVERPAINTING = ("sonic-v4-5-plus", "sonic-v5", "sonic-v5-5")
+OVERPAINTING = ("sonic-v4-5-plus", "sonic-v5", *SONIC_LATER)
 """Models that can add a voice or a backing to an uploaded clip."""
 
 VARIATIONS_FROM = "sonic-v5"
@@ -43,8 +45,8 @@ PRODUCER = (
     "FUZZ-1.0",
     "FUZZ-0.8",
 )
-PRODUCER_LATER = ("Lyria 3 preview", "FUZZ-3-Demo")
-"""Models that came later; give them to `Options.producer_models` to let them in."""
+PRODUCER_LATER = ("Lyria 3 preview", "Lyria 3 Pro", "FUZZ-3-Demo")
+"""Models that came later; the older names stand for the newest of them since."""
 
 RIFFUSION = ("FUZZ-1.1 Pro", "FUZZ-1.1", "FUZZ-1.0 Pro", "FUZZ-1.0")
 

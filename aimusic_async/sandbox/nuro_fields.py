@@ -60,7 +60,7 @@ VOCAL = (
     number("duration", 30, 240, whole=True),
     *WEBHOOK,
 )
-_DESCRIPTION = text("description", most=200, required=always)
+_DESCRIPTION = text("description", required=always)
 
 
 def _segments(value: Any, _body: Body, _options: Options) -> str | None:
@@ -88,7 +88,12 @@ BGM_V1 = (
     number("duration", 1, 60, whole=True),
     *WEBHOOK,
 )
-BGM_V2 = (_DESCRIPTION, Field("segments", _segments), number("duration", 30, 120, whole=True), *WEBHOOK)
+BGM_V2 = (
+    text("description", most=199, stated=200, required=always),
+    Field("segments", _segments),
+    number("duration", 30, 120, whole=True),
+    *WEBHOOK,
+)
 
 
 def duration_is_the_sum(body: Body, _options: Options) -> str | None:

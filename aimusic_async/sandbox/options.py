@@ -8,9 +8,11 @@ from typing import Any, Literal
 from attrs import Attribute, field, frozen, validators
 
 from aimusic_async.sandbox import models
+from aimusic_async.sandbox.eras import by_era
 from aimusic_async.sandbox.faults import Faults
 from aimusic_async.sandbox.policy import ContentPolicy
 from aimusic_async.sandbox.prices import PRICES
+from aimusic_async.sandbox.switches import Switches
 
 Timing = Mapping[str, float] | Callable[[str, int], float | None]
 """Seconds by operation, family or "*" (`{"sonic.stems_full": 45, "sonic": 90}`), or a function of
@@ -23,7 +25,7 @@ _count = validators.and_(validators.instance_of(int), validators.ge(0))
 _at_least_one = validators.and_(validators.instance_of(int), validators.ge(1))
 _flag = validators.instance_of(bool)
 _pauses = validators.deep_iterable(validators.and_(_number, validators.ge(0)))
-_names = validators.and_(
+_names: Any = validators.and_(
     validators.deep_iterable(validators.instance_of(str), validators.instance_of(tuple)), validators.min_len(1)
 )
 
@@ -49,8 +51,10 @@ def _timing(_: object, attribute: "Attribute[Any]", value: Any) -> None:
 
 
 def _prices(_: object, attribute: "Attribute[Any]", value: Mapping[str, int]) -> None:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{attribute.name} should map operations to credits, not be {value!r}")
     for name, price in value.items():
-        if name not in PRICES or price < 0:
+        if name.partition(" ")[0] not in PRICES or price < 0:
             raise ValueError(f"{attribute.name}: {name!r} is no operation with a price, or {price!r} is no price")
 
 
@@ -64,13 +68,15 @@ def _faults(_: object, attribute: "Attribute[Any]", value: object) -> None:
         raise TypeError(f"{attribute.name} should be a Script, RandomFaults or the like, not {value!r}")
 
 
-def _as_names(value: Any) -> Any:
+def _as_names(value: Any) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
 @frozen(kw_only=True)
-class Options:
+class Options(Switches):
     """How a sandbox behaves. Times are the service's seconds; `speed` says how fast they pass.
+
+    What changed at the service over time is in `Switches`, which an `era` turns together.
 
     Raises `ValueError` or `TypeError` at once for a value that makes no sense.
     """
@@ -94,13 +100,15 @@ class Options:
 
     # Rate limit
     period: float = field(default=3.0, validator=_positive)
-    """Least seconds between two admitted requests of one key."""
+    """Least seconds between two admitted requests of one key, or on average when several may come at once."""
+    capacity: int = field(default=1, validator=_at_least_one)
+    """Requests of one key that may come at once after a quiet time."""
     count: Literal["all", "posts"] = field(default="all", validator=_one_of("all", "posts"))
     """Which requests are limited: all, or those that are sent by POST."""
     retry_after: bool = field(default=False, validator=_flag)
     """Send `Retry-After` (whole seconds, the service's) with a 429."""
     rate_limit_type: Literal["rate_limit", "rate_limited"] = field(
-        default="rate_limit", validator=_one_of("rate_limit", "rate_limited")
+        default=by_era("rate_limit_type", "rate_limit"), validator=_one_of("rate_limit", "rate_limited")
     )
     """The `type` of a 429."""
 
@@ -115,9 +123,12 @@ class Options:
     """Which credits are spent first."""
     subscription: bool = field(default=True, validator=_flag)
     """Without one, everything that costs credits is refused with 403."""
-    prices: Mapping[str, int] = field(factory=dict, validator=_prices)
-    """Prices that differ from the table in `prices.py`, by operation."""
-    credits_short_status: Literal[403, 402] = field(default=403, validator=_one_of(403, 402))
+    prices: Mapping[str, int] = field(default=by_era("prices", {}), validator=_prices)
+    """Prices that differ from the table in `prices.py`, by operation ("sonic.create_music"), or by operation and model
+    ("sonic.create_music sonic-v5")."""
+    credits_short_status: Literal[403, 402] = field(
+        default=by_era("credits_short_status", 403), validator=_one_of(403, 402)
+    )
     """How missing credits are refused: 403 `forbidden`, or the newer 402 `insufficient_credits`."""
 
     # Failures
@@ -133,8 +144,9 @@ class Options:
     """What goes wrong on purpose with requests and tasks: a `Script`, `RandomFaults`, or an object of your own."""
 
     # Songs
-    song_seconds: tuple[float, float] = field(default=(24.0, 40.0), validator=_range(1, 480))
-    """Shortest and longest song that is made when the request does not say."""
+    song_seconds: tuple[float, float] = field(default=(120.0, 240.0), validator=_range(1, 480))
+    """Shortest and longest song that is made when the request does not say. Its file is made when it is asked for,
+    which takes about a second of this machine for a minute of music."""
     clips_per_task: int = field(default=2, validator=_at_least_one)
     """Songs that a Sonic or Riffusion request makes (joining two makes one)."""
     stems_full_count: int = field(default=12, validator=_at_least_one)
@@ -149,7 +161,7 @@ class Options:
     """Whether `producer/upload` and `producer/download` work; otherwise they are refused with 403."""
     producer_edits: bool = field(default=False, validator=_flag)
     """Whether `producer/create` takes more than `create_music`; otherwise the rest answers 410."""
-    nuro_gone: bool = field(default=False, validator=_flag)
+    nuro_gone: bool = field(default=by_era("nuro_gone", usual=False), validator=_flag)
     """All of Nuro answers 410, as since mid 2026."""
     riffusion_gone: bool = field(default=False, validator=_flag)
     """All of Riffusion answers 410."""
@@ -159,7 +171,9 @@ class Options:
     """HTTP status of Sonic's `not_ready` (Producer always says 202)."""
     code_in_submit: bool = field(default=False, validator=_flag)
     """Whether the answer to an accepted task carries `code`."""
-    producer_form: Literal["state", "status"] = field(default="state", validator=_one_of("state", "status"))
+    producer_form: Literal["state", "status"] = field(
+        default=by_era("producer_form", "state"), validator=_one_of("state", "status")
+    )
     """Producer tasks: `state` in every clip (2025), or one `status` word on top (2026)."""
     mv_spelling: Literal["sent", "sonic", "chirp"] = field(default="sent", validator=_one_of("sent", "sonic", "chirp"))
     """How answers spell a Sonic model: as it was sent, or always in one way."""
@@ -169,9 +183,17 @@ class Options:
     """Errors as `{type, error}` or as `{code, message}`."""
 
     # Rules that differ between versions of the service
-    sonic_models: tuple[str, ...] = field(default=tuple(models.SONIC), converter=_as_names, validator=_names)
+    sonic_models: tuple[str, ...] = field(
+        default=by_era("sonic_models", (*models.SONIC, *models.SONIC_LATER, *models.SAMPLING)),
+        converter=_as_names,
+        validator=_names,
+    )
     """Models that Sonic knows (each also in its `chirp-` spelling)."""
-    producer_models: tuple[str, ...] = field(default=models.PRODUCER, converter=_as_names, validator=_names)
+    producer_models: tuple[str, ...] = field(
+        default=by_era("producer_models", (*models.PRODUCER, *models.PRODUCER_LATER)),
+        converter=_as_names,
+        validator=_names,
+    )
     """Models that Producer knows."""
     riffusion_models: tuple[str, ...] = field(default=models.RIFFUSION, converter=_as_names, validator=_names)
     """Models that Riffusion knows."""

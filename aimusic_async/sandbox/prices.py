@@ -1,4 +1,4 @@
-"""What every operation costs, in credits, in one table."""
+"""What every operation costs, in credits: as the introduction page of early 2026 has it, and what changed since."""
 
 from collections.abc import Mapping
 
@@ -22,6 +22,7 @@ PRICES: Mapping[str, int] = {
     "sonic.get_bpm": 1,
     "sonic.get_vox": 1,
     "sonic.get_wav": 1,  # once a clip
+    "sonic.download": 2,  # a call, whatever the number of formats
     "sonic.get_midi": 1,  # once a clip
     "sonic.get_lyrics_timeline": 1,  # once a clip
     "sonic.upsample_tags": 1,
@@ -50,3 +51,38 @@ PRICES: Mapping[str, int] = {
     "nuro.create_vocal": 10,
     "nuro.create_instrumental": 10,
 }
+
+TODAY: Mapping[str, int] = {
+    **{
+        f"sonic.{name}": 14
+        for name in (
+            "create_music",
+            "extend_music",
+            "cover_music",
+            "persona_music",
+            "extend_upload_music",
+            "cover_upload_music",
+            "upload_extend",
+            "upload_cover",
+            "remaster",
+            "add_vocals",
+            "add_instrumental",
+            "sample",
+            "mashup",
+            "replace_section",
+        )
+    },
+    "sonic.get_wav": 2,
+    "sonic.stems_basic": 20,
+    "producer.create_music": 12,
+}
+"""What costs something else since September 2026, by several notes."""
+
+
+def price(operation: str, mv: object, prices: Mapping[str, int]) -> int:
+    """What an operation costs: `prices` may say it for one model, as "sonic.create_music sonic-v5", or for all."""
+    name = "sonic-" + mv.removeprefix("chirp-") if isinstance(mv, str) and mv.startswith("chirp-") else mv
+    for one in (f"{operation} {mv}", f"{operation} {name}", operation):
+        if one in prices:
+            return prices[one]
+    return PRICES[operation]

@@ -5,6 +5,7 @@ from typing import Any
 
 from aimusic_async.sandbox import texts, words
 from aimusic_async.sandbox.desk import Operation, Platform, Visit, World, refuse_if_timed_out
+from aimusic_async.sandbox.formats import song_suffix
 from aimusic_async.sandbox.making import Draft, songs_task, task_of, uploaded_clip
 from aimusic_async.sandbox.options import Options
 from aimusic_async.sandbox.rules import (
@@ -81,12 +82,14 @@ def download(visit: Visit) -> Answer:
     """A clip's file in a format that it does not have yet."""
     clip, suffix = visit.clip("clip_id"), str(visit.body["format"])
     times = visit.timetable(1)
+    wanted_wav = suffix == "wav"
+    suffix = suffix if wanted_wav else song_suffix()
     url = visit.world.file(f"{clip.id}.{suffix}")
     result = {
         "clip_id": clip.id,
         "title": clip.title,
-        "audio_url": url if suffix == "mp3" else None,
-        "wav_url": url if suffix == "wav" else None,
+        "audio_url": None if wanted_wav else url,
+        "wav_url": url if wanted_wav else None,
         "state": "succeeded",
     }
     task = task_of(visit, "producer", times, result=result)
@@ -166,7 +169,7 @@ def _clip_body(world: World, clip: Clip, now: float) -> dict[str, Any]:
         "state": state,
     }
     if state == "failed":
-        body["error_message"] = texts.GENERATION_FAILED
+        body[world.options.failed_clip_field] = texts.GENERATION_FAILED
     return body
 
 
@@ -189,6 +192,8 @@ def view(world: World, task: Task, now: float) -> Answer:
     if not newer:
         refuse_if_timed_out(task, now)
     ended = task.ended(now)
+    if ended and task.failed and not task.timed_out and world.options.producer_failure_status == 500:
+        return Answer(status=500, body=texts.failed_body())
     if not task.ready(now) or (task.result is not None and not ended and not newer):
         status = {"status": "PENDING"} if newer else {}
         return Answer(status=202, body={"code": 202, **status, "type": "not_ready", "error": texts.NOT_READY})

@@ -7,6 +7,7 @@ from attrs import evolve
 
 from aimusic_async.sandbox import texts, words
 from aimusic_async.sandbox.desk import Operation, Platform, Visit, World, refuse_if_timed_out
+from aimusic_async.sandbox.formats import song_suffix
 from aimusic_async.sandbox.making import draft, songs_task, uploaded_clip
 from aimusic_async.sandbox.options import Options
 from aimusic_async.sandbox.rules import (
@@ -146,7 +147,7 @@ def _clip_body(world: World, clip: Clip, now: float) -> dict[str, Any]:
         "title": clip.title,
         "lyrics": clip.lyrics,
         "image_url": world.file(f"image_{clip.id}.jpeg") if done else "",
-        "audio_url": world.file(f"{clip.id}.mp3") if done else "",
+        "audio_url": world.file(f"{clip.id}.{song_suffix()}") if done else "",
         "video_url": None,
         "created_at": world.calendar_at(clip.accepted_at).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "mv": clip.mv,

@@ -44,7 +44,10 @@ def application(world: World, files: Files) -> web.Application:
         if platform.family is not None:
             for tail in ("", "/", "/{task_id}"):
                 router.add_get(f"{API}/{platform.family}/task{tail}", door.tasks(platform), allow_head=False)
-    router.add_route("*", API + "/{tail:.*}", door.nothing())
+    nothing = door.nothing()
+    router.add_route("*", API + "/{tail:.*}", nothing)
+    if world.options.unknown_addresses == "pages":
+        router.add_route("*", "/{tail:.*}", nothing)
     return app
 
 

@@ -39,6 +39,14 @@ class Shelf:
         self.voxes: dict[str, str] = {}
         self.prepared: dict[tuple[str, str], float] = {}
         """When a clip's "wav", "mid" or "timeline" is ready, once it was asked for."""
+        self.called: dict[tuple[str, str], float] = {}
+        """When the formats of one download of a clip, as "mp3+wav", are all ready."""
+        self.downloaded: dict[tuple[str, str], float] = {}
+        """When a clip's file in one format is ready, once a download named it."""
+
+    def asked_for(self, clip_id: str, suffix: str) -> list[float]:
+        """When a file that has to be asked for is ready, by each way in which it was."""
+        return [made[clip_id, suffix] for made in (self.prepared, self.downloaded) if (clip_id, suffix) in made]
 
     def put(self, task: Task | None = None, clips: Iterable[Clip] = ()) -> None:
         """Keep a task with its clips, and further clips."""

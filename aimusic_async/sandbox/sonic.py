@@ -1,5 +1,6 @@
 """Sonic: its operations with their rules, and what its tasks show."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import evolve
@@ -8,29 +9,38 @@ from aimusic_async.sandbox import sonic_songs as songs
 from aimusic_async.sandbox import sonic_tools as tools
 from aimusic_async.sandbox import texts
 from aimusic_async.sandbox.desk import Handler, Operation, Platform, World, refuse_if_timed_out
+from aimusic_async.sandbox.formats import song_suffix
 from aimusic_async.sandbox.models import spelled
 from aimusic_async.sandbox.options import Options
 from aimusic_async.sandbox.rules import WEBHOOK, Body, always, choice, flag, number, one_of, rising, text, webhook
 from aimusic_async.sandbox.shelf import Source
 from aimusic_async.sandbox.sonic_fields import (
     AUDIO_WEIGHT,
+    CDN,
     CONTINUE_AT,
+    CONTINUE_AT_PERHAPS,
     CONTINUE_CLIP,
+    COVERED,
     LYRICS_PROMPT,
     MV,
     OVERPAINTING,
     PERSONA_REQUIRED,
+    SAMPLED,
     SHARED,
     SHARED_RULES,
+    SOURCED_RULES,
     STYLE,
     TAGS,
-    TASK_TYPE_RULES,
     TITLE,
     at_most_30_seconds,
+    cdn_is_said,
     gender_is_new,
+    mode_or_style,
     no_duration,
+    point_is_said,
     two_clips,
     variation_is_new,
+    weight_has_a_source,
 )
 from aimusic_async.sandbox.tasks import Clip, Task
 from aimusic_async.sandbox.texts import Answer
@@ -40,7 +50,8 @@ CREATE = "/sonic/create"
 
 def _create(task_type: str, handler: Handler, **more: Any) -> Operation:
     """A task type of the one address that makes songs; by default it takes what all of them take."""
-    filled = {"fields": SHARED, "rules": TASK_TYPE_RULES, "moderated": moderated, **more}
+    filled = {"fields": SHARED, "rules": SOURCED_RULES, "moderated": moderated, **more}
+    filled["rules"] = (cdn_is_said, *filled["rules"])
     return Operation(name=f"sonic.{task_type}", path=CREATE, handler=handler, **filled)
 
 
@@ -68,26 +79,45 @@ def _persona_switch(options: Options) -> texts.Refusal | None:
     return None if options.personas_available else texts.unavailable()
 
 
-_EDIT = (CONTINUE_CLIP, *SHARED)
-_EXTEND = (CONTINUE_CLIP, CONTINUE_AT, *SHARED)
+_EXTEND: Mapping[str, Any] = {
+    "fields": (CONTINUE_CLIP, CONTINUE_AT_PERHAPS, *SHARED),
+    "rules": (point_is_said, *SOURCED_RULES),
+}
+_COVER: Mapping[str, Any] = {"fields": (CONTINUE_CLIP, *COVERED), "rules": (mode_or_style, *SOURCED_RULES)}
+
+
+def _download_switch(options: Options) -> texts.Refusal | None:
+    return None if options.sonic_download else texts.no_address("POST", options.unknown_addresses)
+
+
 _VOCAL_RANGE = (number("vocal_start_s", 0), number("vocal_end_s", 0))
 _IN_RANGE = (rising("vocal_start_s", "vocal_end_s"), at_most_30_seconds)
+_SAMPLED_RULES = (weight_has_a_source, no_duration, *SHARED_RULES)
 _OVERPAINTED = (gender_is_new, no_duration, rising("overpainting_start_s", "overpainting_end_s"))
 
 _CREATE = (
-    _create("create_music", songs.create, rules=SHARED_RULES),
-    _create("extend_music", songs.extend, fields=_EXTEND, sources=(songs.MADE,)),
-    _create("cover_music", songs.again, fields=_EDIT, sources=(songs.MADE,)),
+    _create("create_music", songs.create, rules=(weight_has_a_source, *SHARED_RULES)),
+    _create("extend_music", songs.extend, **_EXTEND, sources=(songs.MADE,)),
+    _create("cover_music", songs.again, **_COVER, sources=(songs.MADE,)),
     _create(
-        "concat_music", songs.concat, fields=(CONTINUE_CLIP, *WEBHOOK), rules=(no_duration,), sources=(songs.EXTENDED,)
+        "concat_music",
+        songs.concat,
+        fields=(CONTINUE_CLIP, CDN, *WEBHOOK),
+        rules=(no_duration,),
+        sources=(songs.EXTENDED,),
     ),
-    _create("persona_music", songs.persona, fields=(PERSONA_REQUIRED, *SHARED)),
-    _create("extend_upload_music", songs.extend, fields=_EXTEND, sources=(songs.UPLOADED,)),
-    _create("cover_upload_music", songs.again, fields=_EDIT, sources=(songs.UPLOADED,)),
+    _create(
+        "persona_music",
+        songs.persona,
+        fields=(PERSONA_REQUIRED, *SHARED),
+        rules=(weight_has_a_source, *SOURCED_RULES),
+    ),
+    _create("extend_upload_music", songs.extend, **_EXTEND, sources=(songs.UPLOADED,)),
+    _create("cover_upload_music", songs.again, **_COVER, sources=(songs.UPLOADED,)),
     _create(
         "remaster",
         songs.remaster,
-        fields=(CONTINUE_CLIP, MV, choice("variation_category", ("subtle", "normal", "high")), *WEBHOOK),
+        fields=(CONTINUE_CLIP, MV, choice("variation_category", ("subtle", "normal", "high")), CDN, *WEBHOOK),
         rules=(variation_is_new, no_duration),
         sources=(songs.ANY,),
     ),
@@ -107,13 +137,16 @@ _CREATE = (
     ),
 )
 _TASK_TYPES = {operation.name.partition(".")[2]: operation for operation in _CREATE}
+_FOR_UPLOADS = ("extend_upload_music", "cover_upload_music")
+_PLAIN = {name: evolve(_TASK_TYPES[name], sources=(songs.ANY,)) for name in ("extend_music", "cover_music")}
+"""The task types that may take uploaded clips, too."""
 
 _OTHERS = (
     Operation(
         name="sonic.upload_extend",
         path="/sonic/upload-extend",
         fields=(text("url", required=always), CONTINUE_AT, flag("auto_concat"), *SHARED),
-        rules=SHARED_RULES,
+        rules=SOURCED_RULES,
         audio="url",
         steps=True,
         handler=songs.upload_extend,
@@ -123,7 +156,7 @@ _OTHERS = (
         name="sonic.upload_cover",
         path="/sonic/upload-cover",
         fields=(text("url", required=always), *SHARED),
-        rules=SHARED_RULES,
+        rules=SOURCED_RULES,
         audio="url",
         steps=True,
         handler=songs.upload_cover,
@@ -137,9 +170,9 @@ _OTHERS = (
             text("sample_clip_id"),
             number("chop_sample_start_s", 0, required=always),
             number("chop_sample_end_s", 0, required=always),
-            *SHARED,
+            *SAMPLED,
         ),
-        rules=(one_of("url", "sample_clip_id"), rising("chop_sample_start_s", "chop_sample_end_s"), *SHARED_RULES),
+        rules=(one_of("url", "sample_clip_id"), rising("chop_sample_start_s", "chop_sample_end_s"), *_SAMPLED_RULES),
         sources=(Source(name="sample_clip_id"),),
         audio="url",
         handler=songs.sample,
@@ -148,8 +181,8 @@ _OTHERS = (
     Operation(
         name="sonic.mashup",
         path="/sonic/mashup",
-        fields=SHARED,
-        rules=(two_clips, *SHARED_RULES),
+        fields=SAMPLED,
+        rules=(two_clips, *_SAMPLED_RULES),
         sources=(Source(name="mashup_clip_ids", several=True),),
         handler=songs.create,
         moderated=moderated,
@@ -169,13 +202,14 @@ _OTHERS = (
         AUDIO_WEIGHT,
         flag("auto_concat"),
         *WEBHOOK,
-        rules=(rising("infill_start_s", "infill_end_s"), gender_is_new),
+        rules=(rising("infill_start_s", "infill_end_s"), gender_is_new, no_duration),
         moderated=lambda body: ((body["infill_lyrics"], body["prompt"]), ()),
     ),
     _tool("get_bpm", "bpm", tools.bpm),
     _tool("get_vox", "vox", tools.vox, *_VOCAL_RANGE, rules=_IN_RANGE),
     _tool("get_wav", "wav", tools.wav),
     _tool("get_midi", "midi", tools.midi),
+    _tool("download", "download", tools.download, tools.FORMATS, switch=_download_switch),
     _tool("get_lyrics_timeline", "aligned-lyrics", tools.lyrics_timeline),
     _tool("stems_basic", "stems/basic", tools.stems_basic, *WEBHOOK),
     _tool("stems_full", "stems/full", tools.stems_full, *WEBHOOK),
@@ -205,7 +239,7 @@ _PERSONA = Operation(
     name="sonic.create_persona",
     path="/sonic/persona",
     fields=(
-        text("name", most=80, required=always, missing=texts.NEW_PERSONA_REQUIRED),
+        text("name", most=79, stated=80, required=always, missing=texts.NEW_PERSONA_REQUIRED),
         text("clip_id", required=always, missing=texts.NEW_PERSONA_REQUIRED),
         text("describe"),
         text("styles"),
@@ -220,7 +254,7 @@ _PERSONA = Operation(
 _OLD_PERSONA = evolve(
     _PERSONA,
     fields=(
-        text("name", most=80, required=always, missing=texts.OLD_PERSONA_REQUIRED),
+        text("name", most=79, stated=80, required=always, missing=texts.OLD_PERSONA_REQUIRED),
         text("continue_clip_id", required=always, missing=texts.OLD_PERSONA_REQUIRED),
         text("description", required=always, missing=texts.DESCRIPTION_REQUIRED),
     ),
@@ -229,17 +263,19 @@ _OLD_PERSONA = evolve(
 )
 
 
-def _by_task_type(body: Body, _options: Options) -> Operation:
+def _by_task_type(body: Body, options: Options) -> Operation:
     wanted = body.get("task_type", "create_music")
-    if not isinstance(wanted, str) or wanted not in _TASK_TYPES:
-        raise texts.invalid(f"The 'task_type' field is invalid. It should be {texts.alternatives(list(_TASK_TYPES))}.")
-    return _TASK_TYPES[wanted]
+    uploads = options.upload_task_types
+    known = [name for name in _TASK_TYPES if uploads != "gone" or name not in _FOR_UPLOADS]
+    if not isinstance(wanted, str) or wanted not in known:
+        raise texts.invalid(f"The 'task_type' field is invalid. It should be {texts.alternatives(known)}.")
+    return _PLAIN[wanted] if uploads != "only" and wanted in _PLAIN else _TASK_TYPES[wanted]
 
 
 def _clip_body(world: World, clip: Clip, now: float) -> dict[str, Any]:
     state = clip.state(now)
     done = state == "succeeded"
-    streaming = world.file(f"streaming/{clip.id}.mp3") if state == "running" else ""
+    streaming = world.file(f"streaming/{clip.id}.{song_suffix()}") if state == "running" else ""
     body: dict[str, Any] = {
         "clip_id": clip.id,
         "state": state,
@@ -247,7 +283,7 @@ def _clip_body(world: World, clip: Clip, now: float) -> dict[str, Any]:
         "tags": clip.tags,
         "lyrics": clip.lyrics,
         "image_url": world.file(f"image_{clip.id}.jpeg") if done else "",
-        "audio_url": world.file(f"{clip.id}.mp3") if done else streaming,
+        "audio_url": world.file(f"{clip.id}.{song_suffix()}") if done else streaming,
         "video_url": None,
         "created_at": world.calendar_at(clip.accepted_at).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
         "mv": spelled(clip.mv, world.options.mv_spelling),
@@ -258,7 +294,7 @@ def _clip_body(world: World, clip: Clip, now: float) -> dict[str, Any]:
         "weirdness_constraint": clip.fields.get("weirdness_constraint"),
     }
     if state == "failed":
-        body["error_message"] = texts.GENERATION_FAILED
+        body[world.options.failed_clip_field] = texts.GENERATION_FAILED
     if clip.stem_type is not None:
         body["stem_type"] = clip.stem_type
     return body

@@ -11,6 +11,7 @@ from aimusic_async.sandbox.making import Draft, draft, pairs_task, songs_task, u
 from aimusic_async.sandbox.shelf import Source
 from aimusic_async.sandbox.tasks import Clip
 from aimusic_async.sandbox.texts import Answer
+from aimusic_async.sandbox.timing import stream
 
 _ECHOED = ("gpt_description_prompt", "negative_tags", "style_weight", "weirdness_constraint")
 _DECIBELS = {"subtle": 1.5, "normal": 3.0, "high": 5.0}
@@ -36,6 +37,10 @@ def _words(visit: Visit, source: Clip | None) -> _Words:
     else:
         lyrics = str(body.get("prompt") or (source.lyrics if source else "") or words.INSTRUMENTAL)
     title = body.get("title") or (source.title if source else "") or words.title_of(brief or lyrics)
+    if body.get("custom_mode") is False and stream(visit.options.seed, visit.ordinal, "title").random() < (
+        visit.options.rewritten_titles
+    ):
+        title = words.title_of(brief)
     tags = body.get("tags") or (source.tags if source else "")
     if not tags and described:
         tags = words.tags_for(brief, visit.chance)
@@ -105,15 +110,17 @@ def persona(visit: Visit) -> Answer:
 def extend(visit: Visit) -> Answer:
     """The continuation of a song: only the new part."""
     source = visit.clip("continue_clip_id")
-    _inside(visit, "continue_at", source.seconds)
-    at = float(visit.body["continue_at"])
+    if "continue_at" in visit.body:
+        _inside(visit, "continue_at", source.seconds)
+    at = float(visit.body.get("continue_at", source.score.seconds))
     return visit.submitted(songs_task(visit, "sonic", _drafts(visit, source, extends=(source.id, at))))
 
 
 def again(visit: Visit) -> Answer:
     """The same length with something changed: a cover, a voice or a backing added."""
     source = visit.clip("continue_clip_id")
-    return visit.submitted(songs_task(visit, "sonic", _drafts(visit, source, seconds=source.seconds)))
+    seconds = visit.body.get("duration", source.seconds)
+    return visit.submitted(songs_task(visit, "sonic", _drafts(visit, source, seconds=seconds)))
 
 
 def add_part(visit: Visit) -> Answer:
@@ -194,7 +201,7 @@ def _composite(visit: Visit, step: str, name: str | None) -> Answer:
     wait = visit.answer_seconds()
     clip = uploaded_clip(visit, "sonic", audio, ready_at=visit.at + wait)
     if name is None:
-        drafts: Sequence[Draft] = _drafts(visit, None, seconds=clip.seconds)
+        drafts: Sequence[Draft] = _drafts(visit, None, seconds=visit.body.get("duration", clip.seconds))
     else:
         drafts = _drafts(visit, None, extends=(clip.id, float(visit.body["continue_at"])))
     if name is not None and visit.body.get("auto_concat") is True:

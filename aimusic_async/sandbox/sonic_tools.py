@@ -6,6 +6,8 @@ from typing import Any
 from aimusic_async.sandbox import texts, words
 from aimusic_async.sandbox.desk import Handler, Visit
 from aimusic_async.sandbox.making import Draft, songs_task, task_of, uploaded_clip
+from aimusic_async.sandbox.options import Options
+from aimusic_async.sandbox.rules import Body, Field, always
 from aimusic_async.sandbox.tasks import Clip
 from aimusic_async.sandbox.texts import Answer
 from aimusic_async.sandbox.timing import task_seconds
@@ -30,7 +32,7 @@ def bpm(visit: Visit) -> Answer:
 def vox(visit: Visit) -> Answer:
     """The voice of at most 30 seconds of a clip."""
     clip = visit.clip("clip_id")
-    start = visit.body.get("vocal_start_s", 0.0)
+    start = visit.body.get("vocal_start_s", max(visit.body.get("vocal_end_s", 0.0) - 30.0, 0.0))
     end = visit.body.get("vocal_end_s", min(start + 30.0, clip.seconds or start + 30.0))
     vox_id = visit.new_id()
     data = {
@@ -89,6 +91,38 @@ def _timeline_ready(visit: Visit, clip: Clip) -> Answer:
 wav: Handler = _prepared("wav", _wav_ready, _wait)
 midi: Handler = _prepared("mid", _midi_ready, _midi_wait)
 _timeline = _prepared("timeline", _timeline_ready, _wait)
+
+
+def _formats(value: Any, _body: Body, _options: Options) -> str | None:
+    known = ("mp3", "m4a", "wav")
+    if isinstance(value, list) and value and all(one in known for one in value):
+        return None
+    return f"The 'formats' field should be a list of {texts.alternatives(known)}."
+
+
+FORMATS = Field("formats", _formats, always)
+
+
+def download(visit: Visit) -> Answer:
+    """A clip's files in some formats: the first asking pays for all of them and sets them going."""
+    clip, shelf, options = visit.clip("clip_id"), visit.world.shelf, visit.options
+    age = (visit.at - clip.settles_at) * options.speed
+    if options.download_within is not None and age > options.download_within:
+        raise texts.not_found(f"clip '{clip.id}' is not available any more.")
+    formats = list(dict.fromkeys(visit.body["formats"]))
+    kind = "+".join(sorted(formats))
+    if (clip.id, kind) not in shelf.called:
+        seconds = task_seconds(options, visit.operation.name, visit.ordinal)
+        visit.take()
+        shelf.called[clip.id, kind] = ready_at = visit.at + seconds / options.speed
+        for one in formats:
+            shelf.downloaded.setdefault((clip.id, one), ready_at)
+    if visit.at < shelf.called[clip.id, kind]:
+        return Answer(status=202, body=NOT_READY)
+    files = [{"format": one, "url": visit.world.file(f"{clip.id}.{one}")} for one in formats]
+    if options.download_form == "wav_url" and "wav" in formats:
+        return Answer(body={"code": 200, "message": "success", "data": {"wav_url": visit.world.file(f"{clip.id}.wav")}})
+    return Answer(body={"code": 200, "message": "success", "data": {"files": files}})
 
 
 def lyrics_timeline(visit: Visit) -> Answer:
@@ -160,6 +194,8 @@ def upload(visit: Visit) -> Answer:
 def create_voice(visit: Visit) -> Answer:
     """A singer made from a recording of one voice."""
     seconds = visit.audio.seconds if visit.audio else None
+    if visit.audio and visit.audio.content_type == "audio/webm" and not visit.options.webm_voices:
+        raise texts.invalid(texts.AUDIO_INVALID)
     if seconds is not None and seconds <= 10:
         raise texts.invalid("The audio should be longer than 10 seconds.")
     times = visit.timetable(1)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from aimusic_async.sandbox.audio import Audio
+from aimusic_async.sandbox.formats import song_suffix
 
 State = Literal["pending", "running", "succeeded", "failed"]
 Family = Literal["sonic", "producer", "riffusion", "nuro"]
@@ -59,7 +60,7 @@ class Clip:
     @property
     def files(self) -> tuple[str, ...]:
         """The kinds of file that it has without being asked for."""
-        audio = self.audio.suffix if self.audio is not None else "wav" if self.family == "nuro" else "mp3"
+        audio = self.audio.suffix if self.audio is not None else "wav" if self.family == "nuro" else song_suffix()
         return (audio, "jpeg")
 
     @property

@@ -1,6 +1,7 @@
 """The service's literal messages, and the refusals that carry them."""
 
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from attrs import frozen
@@ -83,6 +84,8 @@ class Answer:
 
     status: int = 200
     body: Mapping[str, Any]
+    page: str | None = None
+    """What goes back instead of the body, in plain text or HTML: words of the host that the service runs on."""
     headers: Mapping[str, str] = {}
     after: float = 0.0
 
@@ -98,12 +101,49 @@ class Refusal(Exception):
         self.more = more
         self.headers: dict[str, str] = {}
 
-    def answer(self, form: str = "type") -> Answer:
-        """The error body: `{type, error}`, or `{code, message}` when `form` is "code"."""
-        head = (
+    def answer(self, form: str = "type", *, retriable: bool = False) -> Answer:
+        """The error body: `{type, error}`, or `{code, message}` when `form` is "code".
+
+        `retriable`: whether errors that may pass say so.
+        """
+        head: dict[str, Any] = (
             {"type": self.type, "error": self.text} if form == "type" else {"code": self.status, "message": self.text}
         )
+        if retriable and (self.status == 429 or (self.status >= 500 and self.type != "timeout")):
+            head["retriable"] = True
         return Answer(status=self.status, body={**head, **self.more}, headers=self.headers)
+
+
+class HostRefusal(Refusal):
+    """What the host that the service runs on says by itself, before or instead of the service."""
+
+    def __init__(self, status: int, page: str, **headers: str) -> None:
+        super().__init__(status, "", page)
+        self.headers = headers
+
+    def answer(self, form: str = "type", *, retriable: bool = False) -> Answer:  # noqa: ARG002 - the service's own forms do not concern it
+        """The page."""
+        return Answer(status=self.status, body={}, page=self.text, headers=self.headers)
+
+
+def gateway_page(status: int) -> str:
+    """The HTML page of a gateway."""
+    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "Error"
+    return f"<html>\n<head><title>{status} {phrase}</title></head>\n<body><h1>{status} {phrase}</h1></body>\n</html>\n"
+
+
+def no_address(method: str, form: str) -> Refusal:
+    """What an address that does not exist answers: HTML with 404 or 405, or with `form` "json" the service's JSON."""
+    if form == "json":
+        return not_found(NO_ENDPOINT)
+    if method in ("GET", "HEAD"):
+        return HostRefusal(404, gateway_page(404))
+    return HostRefusal(405, gateway_page(405), Allow="GET, HEAD")
+
+
+def broken_off() -> Refusal:
+    """504 in plain text: the host gave up a request that took too long."""
+    return HostRefusal(504, "An error occurred with your deployment\n\nFUNCTION_INVOCATION_TIMEOUT\n")
 
 
 def invalid(text: str, **more: Any) -> Refusal:

@@ -23,6 +23,7 @@ TASKS: Mapping[str, tuple[float, float]] = {
     "sonic.upload_music": (20.0, 0.2),
     "sonic.get_wav": (9.0, 0.3),
     "sonic.get_midi": (14.0, 0.3),
+    "sonic.download": (9.0, 0.3),
     "sonic.get_lyrics_timeline": (8.0, 0.3),
     "producer": (30.0, 0.35),
     "producer.upload": (15.0, 0.3),

@@ -23,15 +23,14 @@ from ..errors import (
 )
 
 _TRIES = 8
-"""Tries of a free request that keeps failing while the service answers others; with the delays below, two minutes.
-
-As many polls does a task have that the service took and does not know."""
+"""Tries of a free request that keeps failing while the service answers others; with the delays below, two minutes."""
 _FEW = 3
 """Tries of what surely was not taken, or is not known, and may be so in a moment."""
 
 _PASSING = frozenset({408, 425})
 _TOO_LARGE = frozenset({413, 414, 431})
 """A gateway refuses the request for what it is: it would do so again."""
+_TOO_MANY_REQUESTS = 429
 _LONGEST_DELAY = 60.0
 _FIRST_PAUSE = 3.0
 _LONGEST_PAUSE = 60.0
@@ -47,8 +46,6 @@ class Repeat(Enum):
     """Nothing: a call that is free, or charged once however often it is made."""
     POLL = "poll"
     """Nothing, and somebody's paid task depends on it: only the task's own time limits end it."""
-    ATTACHED = "attached"
-    """The same, of a task of which only its caller says that the service has it."""
 
 
 @attrs.frozen
@@ -70,11 +67,10 @@ class OutcomeUnknown:
 
 def after_failure(error: MusicError, repeat: Repeat, tries: int) -> Again | GiveUp | OutcomeUnknown:
     """Decide after the `tries`-th failure in a row (1 for the first) of a request."""
-    poll = repeat in {Repeat.POLL, Repeat.ATTACHED}
     match error:
         case RateLimited():
             return Again(0.0)  # it surely was not taken, and the limiter pauses for everybody
-        case NotSent(passing=False) if not poll:
+        case NotSent(passing=False) if repeat is not Repeat.POLL:
             most = 1
         case NotSent():
             return Again(delay(tries))  # nothing left: once the way is free, it does
@@ -82,17 +78,25 @@ def after_failure(error: MusicError, repeat: Repeat, tries: int) -> Again | Give
             most = 1 if error.status in _TOO_LARGE else _FEW
         case TransportError() | ServerError() if repeat is Repeat.NEVER:
             return OutcomeUnknown()
-        case TransportError() | ServerError() if poll:
+        case TransportError() | ServerError() if repeat is Repeat.POLL:
             return Again(delay(tries))
         case TransportError() | ServerError():
             most = _TRIES
-        case NotFound() if repeat is not Repeat.NEVER:
-            most = _TRIES if repeat is Repeat.POLL else _FEW  # a task may need a moment to be known everywhere
-        case ApiError() if poll and error.status in _PASSING:
+        case ApiError() if repeat is Repeat.POLL and error.status in _PASSING:
             return Again(delay(tries))
+        case NotFound() if repeat is not Repeat.NEVER:
+            most = _FEW  # what it asks about may need a moment to be known everywhere
         case _:
             most = 1
     return Again(delay(tries)) if tries < most else GiveUp()
+
+
+def concerns_platform(error: RateLimited) -> bool:
+    """Return whether a refusal concerns one platform alone, and not the account's speed.
+
+    Nuro says with a 403 that its queue is full, or its own limit reached; the account's limit is a 429.
+    """
+    return error.status != _TOO_MANY_REQUESTS or "queue is full" in error.message.lower()
 
 
 def delay(tries: int) -> float:

@@ -35,7 +35,8 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 class Recipient(Protocol):
     """Whom a door hands genuine deliveries to; in practice an `aimusic_async.MusicSession` with a `webhook`.
 
-    A door calls it from the event loop in which the web server runs: that has to be the recipient's own.
+    A door calls it from the event loop in which the web server runs: that has to be the recipient's own. One that has a
+    method `check_loop`, as a session has, is asked first: what that raises reaches the web server, which answers 500.
     """
 
     @property
@@ -212,6 +213,7 @@ class _Door:
 
     async def judge(self, query: str, headers: Headers, body: bytes) -> _Answer:
         """Judge a delivery, and hand it on when it is genuine and new."""
+        self._check_loop()
         if len(body) > self.limit:
             return self.too_large()
         try:
@@ -239,6 +241,12 @@ class _Door:
         self._seen.keep(event, job_id)
         return self._report(Verdict.ACCEPTED, event, job_id)
 
+    def _check_loop(self) -> None:
+        """Raise `WrongLoop` before anything changes; the web server answers 500, and the service comes again."""
+        check: Callable[[], None] | None = getattr(self._recipient, "check_loop", None)
+        if check is not None:
+            check()
+
     def unreadable(self) -> _Answer:
         """Refuse what does not decode."""
         return self._refuse(Verdict.MALFORMED, "the body does not decode")
@@ -249,6 +257,7 @@ class _Door:
 
     def _refuse(self, verdict: Verdict, reason: str) -> _Answer:
         """Say and log nothing of what came: it may be anybody's, and hold anything."""
+        self._check_loop()
         logger.warning("webhook refused, %s: %s", verdict.value, reason)
         self._recipient.events.emit(WebhookReceived(verdict=verdict, reason=reason))
         return _Answer(_STATUS[verdict], verdict.value)

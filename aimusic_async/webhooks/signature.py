@@ -18,6 +18,7 @@ import attrs
 from ..api.progress import SongEvent
 from ..api.reply import Reply, as_id, means_task_id, read_json
 from ..errors import ConfigurationError, InvalidPayload, InvalidSignature, StaleTimestamp
+from ..hiding import hide_arguments
 
 Headers: TypeAlias = (
     Mapping[str, str] | Mapping[bytes, bytes] | Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
@@ -67,6 +68,7 @@ class WebhookEvent:
         return Reply(status=200, body=self.body)
 
 
+@hide_arguments
 def parse(
     headers: Headers,
     body: bytes,

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from aimusic_async import InvalidRequest, nuro, sonic
-from aimusic_async.api.limits import Above, Between, FieldSpec, Items, MaxLength, WebUrl, field_specs
+from aimusic_async.api.limits import Above, Between, FieldSpec, Items, MaxLength, OneOf, WebUrl, field_specs
 from aimusic_async.api.operations import operations
 from aimusic_async.api.plain import from_plain, to_plain
 from aimusic_async.api.wire import encode
@@ -32,7 +32,9 @@ def values(spec: FieldSpec):
         return st.floats(least, most)
     if spec.kind is list:
         items = limits[Items]
-        entry = WORDS if spec.entry is str else st.builds(spec.entry, **fields(spec.entry))
+        choices = [value for limit in spec.entry_limits if isinstance(limit, OneOf) for value in limit.values]
+        words = st.sampled_from(choices) if choices else WORDS
+        entry = words if spec.entry is str else st.builds(spec.entry, **fields(spec.entry))
         return st.lists(entry, min_size=items.least, max_size=min(items.most, 4))
     if WebUrl in limits:
         return WORDS.map(lambda text: "https://host.example/" + str(len(text)))

@@ -155,21 +155,40 @@ REFUSED = [
     ),
     ("no lyrics", sonic.CreateMusic, {"mv": "sonic-v5"}, "prompt", "is required", "None"),
     (
-        "lyrics and description",
-        sonic.CreateMusic,
-        LYRICS | {"mv": "sonic-v5", "gpt_description_prompt": "rain"},
-        "prompt",
-        "or gpt_description_prompt, not both",
-        "'[Verse]",
-    ),
-    (
-        "description with custom_mode",
+        "description alone with custom_mode",
         sonic.CreateMusic,
         {"mv": "sonic-v5", "gpt_description_prompt": "rain", "custom_mode": True},
-        "gpt_description_prompt",
-        "custom_mode=False",
-        "'rain'",
+        "prompt",
+        "is required",
+        "None",
     ),
+    (
+        "lyrics alone without custom_mode",
+        sonic.CreateMusic,
+        LYRICS | {"mv": "sonic-v5", "custom_mode": False},
+        "prompt",
+        "custom_mode=True",
+        "'[Verse]",
+    ),
+    ("a cover of nothing", sonic.CoverMusic, SOURCE | {"mv": "sonic-v5"}, "prompt", "or tags alone", "None"),
+    (
+        "a cover by style with custom_mode",
+        sonic.CoverMusic,
+        SOURCE | {"mv": "sonic-v5", "tags": "pop", "custom_mode": True},
+        "prompt",
+        "is required",
+        "None",
+    ),
+    ("a new song by style", sonic.CreateMusic, {"mv": "sonic-v5", "tags": "pop"}, "prompt", "is required", "None"),
+    (
+        "a format that nobody makes",
+        sonic.Download,
+        {"clip_id": "c", "formats": ["wav", "ogg"]},
+        "formats",
+        "'mp3' or 'm4a' or 'wav', not 'ogg'",
+        "('wav'",
+    ),
+    ("no format", sonic.Download, {"clip_id": "c", "formats": []}, "formats", "1 to 3 entries", "()"),
     ("length of 361", sonic.CreateMusic, LYRICS | {"mv": "sonic-v5", "duration": 361}, "duration", "10 and 360", "361"),
     (
         "length of 30.5",
@@ -304,6 +323,8 @@ def test_the_limits_themselves_and_unknown_models_pass(arguments):
         ({"gpt_description_prompt": "rain"}, False),
         ({"make_instrumental": True, "tags": "ambient"}, True),
         ({"auto_lyrics": True, "prompt": "about rain"}, True),
+        (LYRICS | {"gpt_description_prompt": "rain"}, True),
+        (LYRICS | {"gpt_description_prompt": "rain", "custom_mode": False}, False),
         ({"gpt_description_prompt": "rain", "custom_mode": False, "make_instrumental": True}, False),
     ],
 )
@@ -314,11 +335,60 @@ def test_custom_mode_follows_from_the_text_that_is_given(arguments, custom):
 def test_what_was_not_given_is_not_sent():
     assert encode(sonic.CreateMusic(mv="sonic-v5", **LYRICS)) == {
         "task_type": "create_music",
+        "use_suno_cdn": False,
         "custom_mode": True,
         "mv": "sonic-v5",
         "prompt": LYRICS["prompt"],
     }
-    assert encode(sonic.ConcatMusic(continue_clip_id="c")) == {"task_type": "concat_music", "continue_clip_id": "c"}
+    joined = {"task_type": "concat_music", "use_suno_cdn": False, "continue_clip_id": "c"}
+    assert encode(sonic.ConcatMusic(continue_clip_id="c")) == joined
+
+
+@pytest.mark.parametrize(
+    "operation", [one for one in OPERATIONS if one.endpoint.path == "/sonic/create"], ids=lambda one: one.operation
+)
+def test_every_task_type_says_use_suno_cdn_and_lets_the_caller_say_otherwise(operation):
+    given = SOURCE | LYRICS | {"mv": "sonic-v5", "persona_id": "p"}
+    names = {spec.name for spec in field_specs(operation)}
+    request = operation(**{name: value for name, value in given.items() if name in names})
+    assert encode(request)["use_suno_cdn"] is False
+    assert encode(attrs.evolve(request, use_suno_cdn=True))["use_suno_cdn"] is True
+
+
+def test_other_addresses_are_not_told_about_a_cdn_that_they_do_not_know():
+    request = sonic.Mashup(mashup_clip_ids=["a", "b"], mv="sonic-v5", **LYRICS)
+    assert "use_suno_cdn" not in encode(request)
+
+
+def test_a_length_can_be_wished_for_where_the_service_takes_one():
+    wishing = {one.operation.partition(".")[2] for one in OPERATIONS if "duration" in attrs.fields_dict(one)}
+    assert wishing == {
+        "create_music",
+        "extend_music",
+        "cover_music",
+        "persona_music",
+        "extend_upload_music",
+        "cover_upload_music",
+        "upload_extend",
+        "upload_cover",
+    }
+
+
+def test_a_weight_of_the_source_is_taken_by_everything_that_writes_a_song():
+    for operation in (sonic.CreateMusic, sonic.PersonaMusic, sonic.Sample, sonic.Mashup):
+        assert "audio_weight" in attrs.fields_dict(operation)
+
+
+@pytest.mark.parametrize("cover", [sonic.CoverMusic, sonic.CoverUploadMusic])
+def test_a_cover_by_its_style_alone_says_no_mode(cover):
+    body = encode(cover(continue_clip_id="c", mv="sonic-v5", tags="bossa nova"))
+    assert body["tags"] == "bossa nova"
+    assert "custom_mode" not in body
+
+
+@pytest.mark.parametrize("extend", [sonic.ExtendMusic, sonic.ExtendUploadMusic])
+def test_an_extension_may_leave_the_point_to_the_service(extend):
+    assert "continue_at" not in encode(extend(continue_clip_id="c", mv="sonic-v5", **LYRICS))
 
 
 def test_an_explicit_false_is_sent():

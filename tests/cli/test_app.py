@@ -68,10 +68,10 @@ def test_a_missing_extra_is_named(monkeypatch):
     import importlib.util
 
     found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "lameenc" else found(name))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "mido" else found(name))
     result = run("demo")
     assert result.exit_code == 2
-    assert "(lameenc): pip install 'aimusic-async[sandbox]'" in result.output
+    assert "(mido): pip install 'aimusic-async[sandbox]'" in result.output
 
 
 def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path):

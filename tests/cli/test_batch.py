@@ -54,7 +54,7 @@ def listing(folder):
 
 
 def test_the_example_is_made_with_all_files_and_a_page(tmp_path):
-    with served(**SHORT) as box, pytest.MonkeyPatch.context() as patch:
+    with served(**SHORT, rewritten_titles=0) as box, pytest.MonkeyPatch.context() as patch:
         use(patch, box)
         result = run("batch", ALBUM, "-o", tmp_path / "out", "--yes")
     assert result.exit_code == 0, result.output

@@ -1,5 +1,6 @@
 """What commands share: options written once, one way to run and to end."""
 
+import asyncio
 import inspect
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from aimusic_async.cli.common import (
     check_folder,
     finish,
     need_sandbox,
+    opened,
     option_parameters,
     run_on,
     with_options,
@@ -23,7 +25,7 @@ from aimusic_async.cli.common import (
 from aimusic_async.cli.screen import Screen
 from aimusic_async.errors import ConfigurationError, MusicError
 
-from .conftest import rows
+from .conftest import rows, run
 
 
 @attrs.frozen(kw_only=True)
@@ -102,5 +104,48 @@ def test_a_missing_part_of_the_sandbox_is_named(monkeypatch):
     import importlib.util
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigurationError, match=r"\(numpy, lameenc, mido, PIL\): pip install"):
+    with pytest.raises(ConfigurationError, match=r"\(numpy, mido, PIL\): pip install"):
         need_sandbox()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--proxy", "socks5://127.0.0.1:9", "proxy= names a proxy of the kind socks5"),
+        ("--ca-file", "nowhere.pem", "ca_file nowhere.pem cannot be used: No such file"),
+    ],
+)
+def test_a_proxy_or_certificates_that_cannot_be_used_are_one_clear_line(monkeypatch, option, value, words):
+    monkeypatch.setenv("AIMUSIC_API_KEY", "k")
+    result = run("credits", option, value)
+    assert result.exit_code == 2
+    assert words in " ".join(result.output.split())
+
+
+# --- the plan --------------------------------------------------------------------------------------------------------
+
+
+async def period_and_burst(options):
+    """Return what the session of these options has for its plan."""
+    async with opened(options, Screen(quiet=True)) as music:
+        return music.period, music._settings.capacity
+
+
+@pytest.mark.parametrize("sandbox", [True, False])
+def test_the_plan_is_an_option_or_in_the_environment_in_a_sandbox_too(sandbox, monkeypatch, tmp_path):
+    monkeypatch.setenv("AIMUSIC_API_KEY", "k")
+    account = {"sandbox": sandbox, "journal": None if sandbox else tmp_path / "jobs.db"}
+    assert asyncio.run(period_and_burst(Account(**account)))[0] == pytest.approx(3.06)
+    named = Account(**account, rate=0.5, capacity=4)
+    assert asyncio.run(period_and_burst(named)) == (pytest.approx(2.05), 4)
+    monkeypatch.setenv("AIMUSIC_RATE", "1/4")
+    monkeypatch.setenv("AIMUSIC_CAPACITY", "6")
+    assert asyncio.run(period_and_burst(Account(**account))) == (pytest.approx(4.08), 6)
+    assert asyncio.run(period_and_burst(named)) == (pytest.approx(2.05), 4)
+
+
+def test_a_rate_is_a_number_or_a_fraction_and_anything_else_wrong_usage():
+    assert run("credits", "--sandbox", "--rate", "1/2", "--capacity", "3").exit_code == 0
+    for words in (("--rate", "fast"), ("--rate", "0"), ("--capacity", "0"), ("--capacity", "1.5")):
+        assert run("credits", "--sandbox", *words).exit_code == 2
+    assert "such as 0.5 or 1/3" in " ".join(run("credits", "--rate", "fast").stderr.split())

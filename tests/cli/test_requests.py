@@ -141,12 +141,12 @@ WRONG = {
     ),
     "a choice that is none": (("producer", "download", "--clip-id", "c", "--format", "flac"), "'mp3', 'wav'"),
     "fields that do not fit together": (
-        (*SONG, "--prompt", "x", "--gpt-description-prompt", "y"),
-        "--prompt or --gpt-description-prompt, not both",
+        (*SONG, "--prompt", "x", "--no-custom-mode"),
+        "--prompt goes with --custom-mode; use --gpt-description-prompt to describe a song",
     ),
     "a switch that does not fit": (
         (*SONG, "--gpt-description-prompt", "x", "--custom-mode"),
-        "--gpt-description-prompt goes with --no-custom-mode, without --prompt; got 'x'",
+        "--prompt is required (or --gpt-description-prompt, or --make-instrumental)",
     ),
     "a list that is too short": (
         ("sonic", "mashup", "--mv", "sonic-v5", "--prompt", "x", "--mashup-clip-ids", "a"),
@@ -205,8 +205,9 @@ def test_a_folder_that_cannot_be_written_is_reported_before_anything_is_paid(ser
 def test_output_options_are_the_same_for_every_command():
     assert [one.name for one in option_parameters(Output)] == ["as_json", "quiet", "debug"]
     assert {one.name for one in option_parameters(Sending)} == {
-        "as_json", "quiet", "debug", "sandbox", "key_file", "base_url", "journal", "account", "no_journal", "budget",
-        "timeout", "out", "key", "dry_run", "resend_failed", "resend_unknown",
+        "as_json", "quiet", "debug", "sandbox", "key_file", "base_url", "rate", "capacity", "journal", "account",
+        "price", "no_journal", "budget", "timeout", "out", "key", "dry_run", "resend_failed", "resend_unknown",
+        "proxy", "ca_file",
     }  # fmt: skip
 
 
@@ -272,3 +273,30 @@ def test_a_wait_that_is_too_long_ends_with_1_and_can_be_resumed(service):
     (row,) = rows(done.stdout)
     assert (row["state"], row["error"]["type"]) == ("detached", "JobTimeout")
     assert [one["task_id"] for one in rows(run("resume", "--json").stdout)] == [row["task_id"]]
+
+
+@pytest.mark.parametrize("by", ["option", "environment"])
+def test_a_dry_run_counts_with_the_prices_that_are_given(monkeypatch, by):
+    words = [*SONG, "--prompt", "la", "--dry-run", "--json"]
+    if by == "option":
+        words += ["--price", "sonic.create_music=14", "--price", "sonic.create_music sonic-v5=12"]
+    else:
+        monkeypatch.setenv("AIMUSIC_PRICES", "sonic.create_music=14,sonic.create_music sonic-v5=12")
+    (plan,) = rows(run(*words).stdout)
+    assert plan["credits"] == 12
+
+
+@pytest.mark.parametrize("price", ["sonic.create_music", "sonic.create_musik=14"])
+def test_a_price_that_makes_no_sense_is_refused_before_anything_is_sent(price):
+    refused = run(*SONG, "--prompt", "la", "--price", price, "--sandbox")
+    assert refused.exit_code == 2
+    assert price.partition("=")[0] in refused.output
+
+
+def test_the_list_of_operations_and_their_help_show_the_prices_of_the_environment(monkeypatch):
+    monkeypatch.setenv("AIMUSIC_PRICES", "sonic.create_music=14")
+    credits_ = {row["operation"]: row["credits"] for row in rows(run("operations", "--json").stdout)}
+    assert (credits_["sonic.create_music"], credits_["sonic.remaster"]) == (14, 10)
+    assert "Price: 14 credits" in plain(run("sonic", "create-music", "--help").output)
+    monkeypatch.setenv("AIMUSIC_PRICES", "nonsense")
+    assert "Price: 10 credits" in plain(run("sonic", "create-music", "--help").output)

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import re
 
 import aiohttp
@@ -85,3 +86,82 @@ async def test_plain_http_webhooks_of_this_machine_are_accepted_and_delivered_on
 def test_the_help_explains_it():
     printed = CliRunner().invoke(app, ["sandbox", "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"}).output
     assert "fail on purpose" in " ".join(re.sub(r"\x1b\[[0-9;]*m", "", printed).split())
+
+
+# --- eras and switches -----------------------------------------------------------------------------------------------
+
+
+async def asked(*posts, **given):
+    """The answers of a sandbox to these POSTs, and what it printed."""
+    out = io.StringIO()
+    console = Console(file=out, width=200)
+    box = asyncio.create_task(run_sandbox("127.0.0.1", 0, speed=1000, seed=3, credits=999, console=console, **given))
+    while "export" not in out.getvalue() and not box.done():
+        await asyncio.sleep(0.01)
+    if box.done():
+        await box
+    url, key = re.search(r"=(http://\S+) AIMUSIC_API_KEY=(\S+)", out.getvalue()).groups()
+    answers = []
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as http:
+        for path, body in posts:
+            await asyncio.sleep(0.01)
+            async with http.post(f"{url}/api/v1{path}", json=body) as answer:
+                answers.append((answer.status, await answer.text()))
+    box.cancel()
+    await box
+    return answers, out.getvalue()
+
+
+SONG = {"custom_mode": True, "mv": "sonic-v6", "prompt": "la"}
+
+
+async def test_an_era_and_single_switches_turn_the_sandbox():
+    create = ("/sonic/create", SONG)
+    said = ("/sonic/create", {**SONG, "use_suno_cdn": False})
+    (seed,), _ = await asked(create, era="seed")
+    assert seed[0] == 400
+    assert "'mv'" in seed[1]
+    (unsaid, today), printed = await asked(create, said, era="today")
+    assert (unsaid[0], today[0]) == (400, 200)
+    assert "'use_suno_cdn'" in unsaid[1]
+    assert "AIMUSIC_PRICES=sonic.create_music=14,sonic.extend_music=14" in printed.replace("'", "")
+    (loosened,), printed = await asked(
+        create, era="today", switches=["use-suno-cdn-required=no", 'prices={"sonic.create_music": 3}']
+    )
+    assert loosened[0] == 200
+    assert "AIMUSIC_PRICES=sonic.create_music=3" in printed
+    (usual,), printed = await asked(create)
+    assert usual[0] == 200
+    assert "AIMUSIC_PRICES" not in printed
+
+
+@pytest.mark.parametrize(
+    ("switch", "words"),
+    [
+        ("use_suno_cdn_requird=yes", "did you mean use_suno_cdn_required?"),
+        ("zzz", "aimusic sandbox --switches"),
+        ("speed=3", "there is no switch 'speed'"),
+        ("use_suno_cdn_required=perhaps", "--switch: "),
+        ("prices=14", "--switch: "),
+        ("upload_task_types=never", "--switch: "),
+    ],
+)
+def test_a_switch_that_makes_no_sense_ends_with_2_and_says_what_is_meant(switch, words):
+    done = CliRunner().invoke(app, ["sandbox", "--port", "0", "--switch", switch])
+    assert done.exit_code == 2
+    assert words in done.output
+    assert len(done.output.splitlines()) == 1
+
+
+def test_an_era_that_never_was_ends_with_2():
+    assert CliRunner().invoke(app, ["sandbox", "--era", "tomorrow"]).exit_code == 2
+
+
+def test_all_switches_are_listed_with_their_values_in_an_era_and_what_they_are():
+    listed = CliRunner().invoke(app, ["sandbox", "--switches", "--era", "today", "--json"])
+    assert listed.exit_code == 0
+    rows = {row["switch"]: row for row in map(json.loads, listed.output.splitlines())}
+    assert rows["use_suno_cdn_required"]["value"] is True
+    assert all(row["about"] for row in rows.values())
+    shown = CliRunner().invoke(app, ["sandbox", "--switches"], env={"COLUMNS": "200"})
+    assert "use_suno_cdn_required" in shown.output

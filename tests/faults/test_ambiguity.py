@@ -243,7 +243,7 @@ NO_CONNECTION = [refused_port, plain_port, silent_tls, reset_in_handshake, unkno
 @pytest.mark.looptime
 @pytest.mark.parametrize("own_pool", [False, True])
 @pytest.mark.parametrize("place", NO_CONNECTION)
-async def test_without_a_connection_ever_it_soon_ends_as_not_sent(wire, journal, song, place, own_pool):
+async def test_without_a_connection_ever_it_soon_ends_as_not_sent(wire, journal, song, caplog, *, place, own_pool):
     async with (
         aiohttp.ClientSession() as http,
         place(wire) as url,
@@ -252,6 +252,9 @@ async def test_without_a_connection_ever_it_soon_ends_as_not_sent(wire, journal,
         error, record = await end_of(music.submit(song(), key="one"), music)
         assert isinstance(error, NotSent)
         assert was_not_taken(record)
+        assert record.attempts == 1
+        waited = "nothing is submitted until the service answers" in caplog.text
+        assert waited is (place is not unknown_certificate)
         assert own_pool or music.stats.requests == 0  # of a pool of the user's own one does not know when they leave
     assert wire.seen == []
 

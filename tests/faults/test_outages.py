@@ -104,14 +104,14 @@ def live(monkeypatch, world, *, rate, journal=None):
 
     async def main():
         limiter = TokenBucket(rate, margin=0)
-        async with (
-            MusicSession("k", "http://127.0.0.1:1", limiter=limiter, journal=journal) as music,
-            music.group("night", on_failure="keep") as group,
-        ):
-            return [
-                group.submit(sonic.CreateMusic(prompt="la", mv="sonic-v5", title=f"song-{number}"), key=str(number))
-                for number in range(SONGS)
-            ]
+        async with MusicSession("k", "http://127.0.0.1:1", limiter=limiter, journal=journal) as music:
+            async with music.group("night", on_failure="keep") as group:
+                jobs = [
+                    group.submit(sonic.CreateMusic(prompt="la", mv="sonic-v5", title=f"song-{number}"), key=str(number))
+                    for number in range(SONGS)
+                ]
+            await asyncio.gather(*jobs, return_exceptions=True)  # what nobody has read would be logged
+            return jobs
 
     try:
         jobs = run_virtual(main(), complain=complaints.append)

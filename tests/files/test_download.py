@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 import mutagen.id3
 import pytest
-import stamina
 from aiohttp import web
 
 from aimusic_async import (
@@ -26,15 +25,16 @@ from aimusic_async import (
 )
 from aimusic_async.files.download import DownloadFailed, DownloadProgress
 from aimusic_async.files.partial import Known, Part
+from aimusic_async.sandbox import Options, Sandbox
 
 MUSIC = (b"\xff\xfb\x90\x64" + bytes(413)) * 60
 JPEG = b"\xff\xd8\xff\xe0 a picture"
 
 
 @pytest.fixture(autouse=True)
-def no_pauses():
-    with stamina.set_testing(True, attempts=2, cap=True):
-        yield
+def no_pauses(monkeypatch):
+    monkeypatch.setattr("aimusic_async.files.fetch._pause", lambda *_: 0.0)
+    monkeypatch.setattr("aimusic_async.files.fetch._ATTEMPTS", 2)
 
 
 @pytest.fixture
@@ -470,7 +470,8 @@ async def test_without_tags_or_without_mutagen_the_file_is_the_hosts(fake, music
 
 
 async def test_the_sandboxs_files_are_playable_and_differ_from_clip_to_clip(tmp_path, song):
-    async with MusicSession.sandbox(speed=600) as sandbox:
+    short = Options(speed=600, song_seconds=(24, 40))
+    async with Sandbox(short) as box, MusicSession.sandbox(box) as sandbox:
         made = await sandbox.run(song())
         plain = await sandbox.download(made, tmp_path / "plain", tags=False)
         tagged = await sandbox.download(made, tmp_path / "tagged", formats=("audio", "cover", "lyrics"))
@@ -484,3 +485,17 @@ async def test_the_sandboxs_files_are_playable_and_differ_from_clip_to_clip(tmp_
     assert [path.suffix for path in tagged] == [".mp3", ".jpeg", ".txt"] * 2
     assert tagged[0].read_bytes().endswith(first)
     assert mutagen.id3.ID3(tagged[0]).getall("APIC")[0].data == tagged[1].read_bytes()
+
+
+async def test_a_clip_in_several_formats_is_saved_under_one_name(tmp_path, song):
+    short = Options(speed=600, song_seconds=(3, 4))
+    async with Sandbox(short) as box, MusicSession.sandbox(box) as sandbox:
+        clip = (await sandbox.run(song())).clips[0]
+        files = await sandbox.run(sonic.Download(clip_id=clip.clip_id, formats=["wav", "mp3", "m4a"]))
+        saved = await sandbox.download(files, tmp_path)
+        assert await sandbox.download(files, tmp_path) == saved
+    assert [path.suffix for path in saved] == [".wav", ".mp3", ".m4a"]
+    assert len({path.stem for path in saved}) == 1
+    assert clip.clip_id in saved[0].stem
+    assert saved[0].read_bytes()[:4] == b"RIFF"
+    assert saved[2].read_bytes()[4:8] == b"ftyp"

@@ -7,7 +7,6 @@ import signal
 import sys
 
 import pytest
-import stamina
 
 from aimusic_async import Clip, MusicSession, TransportError
 from aimusic_async.files.download import DownloadFailed
@@ -18,9 +17,8 @@ NAME = "Song [a].mp3"
 
 
 @pytest.fixture(autouse=True)
-def no_pauses():
-    with stamina.set_testing(True, attempts=5, cap=True):
-        yield
+def no_pauses(monkeypatch):
+    monkeypatch.setattr("aimusic_async.files.fetch._pause", lambda *_: 0.0)
 
 
 class Host:
@@ -103,6 +101,18 @@ async def test_a_host_that_sends_less_than_it_promised_is_tried_again_and_report
     host.sends(head(), BODY[:1000])
     await fails(music, host, tmp_path, "could not be downloaded")
     assert len(host.asked) == 5
+
+
+async def test_each_further_try_is_logged_with_host_and_reason_and_nothing_is_printed(
+    host, music, tmp_path, caplog, capfd
+):
+    caplog.set_level("INFO", "aimusic_async")
+    host.sends("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+    await fails(music, host, tmp_path, "HTTP 503 Busy")
+    lines = [one.getMessage() for one in caplog.records if "again" in one.getMessage()]
+    assert len(lines) == 4
+    assert all(line.startswith("audio from 127.0.0.1: HTTP 503 Busy; it is tried again in") for line in lines)
+    assert capfd.readouterr() == ("", "")
 
 
 async def test_a_host_that_always_breaks_off_leaves_a_part_which_the_next_call_goes_on_with(host, music, tmp_path):

@@ -9,7 +9,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from aimusic_async import Settings
 from aimusic_async.files.hosts import FileHosts, FileTrouble, any_address, is_public
+from aimusic_async.transport.network import Network
+
+NETWORK = Network(Settings(api_key="k"), {})
 
 PRIVATE = [
     "127.0.0.1", "127.1.2.3", "0.0.0.0", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254",
@@ -92,7 +96,7 @@ def redirect(target, status=302):
 
 async def get(url, allows=any_address):
     async with (
-        FileHosts(allows).connections() as connections,
+        FileHosts(allows, NETWORK).connections() as connections,
         connections.ask(url, {}, stall_timeout=5) as response,
     ):
         return await response.read()
@@ -212,7 +216,7 @@ async def test_an_address_cannot_smuggle_headers(host):
 
 async def test_neither_cookies_nor_a_key_nor_a_wish_for_compression_are_sent(host):
     host.answers["/a"] = ok(headers="Set-Cookie: id=1\r\n")
-    hosts = FileHosts(any_address)
+    hosts = FileHosts(any_address, NETWORK)
     async with hosts.connections() as connections:
         for _ in range(2):
             async with connections.ask(f"{host.url}/a", {}, stall_timeout=5) as response:
@@ -245,14 +249,15 @@ async def test_the_status_tells_what_helps(host, status, again, expired):
 
 
 async def test_connections_are_shared_by_those_at_work_and_closed_with_the_last():
-    hosts = FileHosts(any_address)
+    hosts = FileHosts(any_address, NETWORK)
     async with hosts.connections() as one:
         async with hosts.connections() as other:
             assert one.at_once is other.at_once
-        assert not one._http.closed
-    assert one._http.closed
+        assert not one._direct.closed
+    assert one._direct.closed
+    assert one._proxied.closed
     async with hosts.connections() as later:
-        assert not later._http.closed
+        assert not later._direct.closed
 
 
 async def test_a_host_that_is_not_there_may_be_there_later():

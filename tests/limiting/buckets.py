@@ -41,3 +41,11 @@ def locked(path):
 def nearest(moments):
     moments = sorted(moments)
     return min((late - early for early, late in itertools.pairwise(moments)), default=math.inf)
+
+
+def assert_within(moments, period, capacity):
+    """No window of time saw more than `capacity` and one a period."""
+    moments = sorted(moments)
+    for first, early in enumerate(moments):
+        for count, late in enumerate(moments[first:], 1):
+            assert count <= capacity + (late - early) / period + 1e-5, (early, late, count)

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from aimusic_async import ConfigurationError, TokenBucket
 
+from .buckets import assert_within
+
 PERIOD = 3.0
 
 
@@ -36,18 +38,24 @@ async def test_the_first_token_is_there_at_once_and_the_next_after_a_period():
 
 
 @pytest.mark.looptime
-async def test_the_margin_makes_each_period_longer_by_two_percent_and_at_least_fifty_milliseconds():
-    clock = asyncio.get_running_loop().time
-    for bucket, period in [
-        (TokenBucket(1 / 3), 3.06),
-        (TokenBucket(20), 0.1),
-        (TokenBucket(1 / 3, margin=0.5), 3.5),
-    ]:
-        await bucket.acquire()
-        started = clock()
-        await bucket.acquire()
-        assert clock() - started == pytest.approx(period, abs=0.002)
-        assert bucket.period == pytest.approx(period)
+@pytest.mark.parametrize(
+    ("rate", "margin"),
+    [(0.1, 0.2), (1 / 3, 0.06), (0.4, 0.05), (1, 0.05), (2, 0.025), (10, 0.005), (200, 0.00025)],
+)
+async def test_the_margin_is_two_percent_of_a_period_at_least_fifty_milliseconds_and_at_most_five_percent(rate, margin):
+    bucket, clock = TokenBucket(rate), asyncio.get_running_loop().time
+    assert bucket.margin == pytest.approx(margin)
+    assert bucket.period == pytest.approx(1 / rate + margin)
+    await bucket.acquire()
+    started = clock()
+    await bucket.acquire()
+    assert bucket.period - 1e-9 <= clock() - started <= bucket.period + 0.002
+
+
+@pytest.mark.looptime
+async def test_a_margin_of_ones_own_is_taken_as_it_is():
+    assert TokenBucket(1 / 3, margin=0.5).period == pytest.approx(3.5)
+    assert TokenBucket(1 / 3, margin=0).period == pytest.approx(3.0)
 
 
 @pytest.mark.looptime
@@ -256,3 +264,135 @@ async def test_who_waits_for_a_token_is_not_overtaken_when_one_is_given_back():
     held.give_back()
     assert bucket.acquire_now() is None
     await waiter
+
+
+def test_without_numbers_it_is_the_standard_plans():
+    bucket = TokenBucket()
+    assert (bucket.rate, bucket.capacity, bucket.margin) == (1 / 3, 1, pytest.approx(0.06))
+
+
+@pytest.mark.parametrize("margin", [-0.1, float("inf"), float("nan")])
+def test_a_margin_is_a_number_of_seconds(margin):
+    with pytest.raises(ConfigurationError, match="margin"):
+        TokenBucket(1, margin=margin)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(("rate", "seconds"), [(1 / PERIOD, PERIOD), (20, 0.25)])
+async def test_a_token_says_until_when_its_request_may_depart(rate, seconds):
+    await asyncio.sleep(1.5)
+    assert (await exact(rate=rate).acquire()).fresh_until == pytest.approx(1.5 + seconds)
+
+
+@pytest.mark.looptime
+async def test_what_is_said_of_a_token_counts_once():
+    bucket, clock = exact(capacity=3), asyncio.get_running_loop().time
+    first, second = await bucket.acquire(), await bucket.acquire()
+    first.spent()
+    first.spent()
+    second.give_back()
+    second.spent()
+    second.give_back()
+    for _ in range(2):
+        (await bucket.acquire()).spent()
+    assert clock() == 0
+    await bucket.acquire()
+    assert clock() == pytest.approx(PERIOD, abs=0.002)
+
+
+@pytest.mark.looptime
+async def test_of_several_tokens_those_in_flight_keep_their_places():
+    bucket, clock = exact(capacity=2), asyncio.get_running_loop().time
+    await asyncio.sleep(100)
+    started = clock()
+    one, two = await bucket.acquire(), await bucket.acquire()
+    waiter = asyncio.create_task(bucket.acquire())
+    await asyncio.sleep(2)
+    one.spent()
+    await asyncio.sleep(0.5)
+    assert not waiter.done()
+    two.spent()
+    third = await waiter
+    assert clock() - started == pytest.approx(2 + PERIOD, abs=0.002)  # the first one began to drain when it departed
+    third.spent()
+    await bucket.acquire()
+    assert clock() - started == pytest.approx(2 + 2 * PERIOD, abs=0.002)
+
+
+@pytest.mark.looptime
+async def test_who_waits_hears_at_once_that_a_token_in_flight_is_nobodys_any_more():
+    bucket, clock = exact(rate=20), asyncio.get_running_loop().time
+    token = await bucket.acquire()
+    waiter = asyncio.create_task(bucket.acquire())
+    await asyncio.sleep(0.08)
+    assert not waiter.done()  # it may still depart
+    del token
+    await waiter
+    assert clock() == pytest.approx(0.08, abs=0.002)  # it counts from when it was granted
+
+
+@pytest.mark.looptime
+async def test_a_token_that_is_kept_without_a_word_keeps_its_place_until_it_is_too_old():
+    bucket, clock = exact(rate=20), asyncio.get_running_loop().time
+    kept = await bucket.acquire()
+    await bucket.acquire()
+    assert clock() == pytest.approx(0.25, abs=0.002)
+    kept.give_back()  # too late
+    await bucket.acquire()
+    assert clock() == pytest.approx(0.3, abs=0.002)
+
+
+def test_it_serves_one_loop_at_a_time_and_another_when_that_is_closed():
+    bucket = exact()
+
+    async def use():
+        (await bucket.acquire()).spent()
+
+    async def use_in_two():
+        assert bucket.acquire_now() is None  # the loop before has taken it
+        await use()
+        with pytest.raises(ConfigurationError, match="one event loop"):
+            await asyncio.to_thread(asyncio.run, use())
+
+    asyncio.run(use())
+    virtual(use_in_two)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    capacity=st.integers(1, 5),
+    rate=st.sampled_from([1 / PERIOD, 2.0, 30.0]),
+    wants=st.lists(
+        st.tuples(
+            st.floats(0, 3),  # periods between two who come
+            st.sampled_from(["spend", "spend", "give back", "drop"]),
+            st.one_of(st.just(0.0), st.floats(0, 0.99)),  # when, as a share of the time for which it may be held
+        ),
+        min_size=1,
+        max_size=40,
+    ),
+)
+def test_however_late_requests_depart_no_window_sees_more_than_the_limit(capacity, rate, wants):
+    async def play():
+        bucket, clock, departed = exact(capacity, rate), asyncio.get_running_loop().time, []
+
+        async def want(manner, share):
+            token = await bucket.acquire()
+            if manner == "drop":
+                departed.append(clock())
+                return
+            await asyncio.sleep(share * (token.fresh_until - clock()))
+            if manner == "spend":
+                departed.append(clock())
+                token.spent()
+            else:
+                token.give_back()
+
+        tasks = []
+        for think, manner, share in wants:
+            await asyncio.sleep(think * bucket.period / capacity)
+            tasks.append(asyncio.create_task(want(manner, share)))
+        await asyncio.gather(*tasks)
+        return departed
+
+    assert_within(virtual(play), 1 / rate, capacity)

@@ -109,6 +109,82 @@ async def test_a_place_that_cannot_be_written_is_a_clear_error(tmp_path, where):
     assert threading.active_count() == before
 
 
+# --- several at once --------------------------------------------------------------------------------------------------
+
+
+async def test_after_a_quiet_time_capacity_tokens_go_to_all_who_share_together_and_no_more(tmp_path):
+    async with shared(tmp_path / "line", capacity=3) as one, shared(tmp_path / "line", capacity=3) as other:
+        tokens = [await at_once(bucket) for bucket in (one, other, one)]
+        assert await has_to_wait(other)
+        tokens[0].spent()  # what departed takes as much room as what may depart
+        assert await has_to_wait(one)
+        await asyncio.sleep(0.05)  # until it is known that it waits no more
+        tokens[1].give_back()
+        await asyncio.sleep(0.05)
+        await at_once(one)
+        assert await has_to_wait(other)
+
+
+async def test_a_token_in_flight_keeps_its_place_among_those_of_other_processes(tmp_path):
+    period = 0.4
+    async with (
+        shared(tmp_path / "line", period, capacity=2) as one,
+        shared(tmp_path / "line", period, capacity=2) as other,
+    ):
+        clock, started = asyncio.get_running_loop().time, asyncio.get_running_loop().time()
+        first, second = await at_once(one), await at_once(one)
+        await asyncio.sleep(0.75 * period)
+        first.spent()
+        second.spent()
+        (await other.acquire()).spent()
+        assert 1.75 * period - 0.01 <= clock() - started < 2.5 * period
+
+
+async def test_a_token_says_until_when_its_request_may_depart(tmp_path):
+    clock = asyncio.get_running_loop().time
+    async with shared(tmp_path / "line", 0.1) as fast, shared(tmp_path / "other", 3.0) as slow:
+        for bucket, seconds in ((fast, 0.25), (slow, 3.0)):
+            before = clock()
+            token = await bucket.acquire()
+            assert before + seconds <= token.fresh_until <= clock() + seconds
+
+
+async def test_a_token_that_nobody_holds_any_more_counts_from_when_it_was_granted(tmp_path):
+    async with shared(tmp_path / "line", 0.05) as bucket:
+        started = time.monotonic()
+        for _ in range(5):
+            await bucket.acquire()
+        assert 0.2 - 0.01 <= time.monotonic() - started < 0.25 + 4 * 0.1  # and not after a quarter of a second each
+        kept = [await bucket.acquire()]
+        waiter = asyncio.create_task(bucket.acquire())
+        await asyncio.sleep(0.1)
+        assert not waiter.done()
+        kept.clear()
+        async with asyncio.timeout(0.2):
+            await waiter
+
+
+async def test_two_limits_on_one_file_are_said_once_and_the_slower_counts_while_both_are_open(tmp_path, caplog):
+    path = tmp_path / "line"
+    words = "{} holds one rate limit with two sizes: {} here, {} elsewhere; the slower rate and the smaller"
+    async with shared(path, 0.01, capacity=9) as fast:
+        async with shared(path, 1.0) as slow:
+            (await at_once(slow)).spent()
+            assert await has_to_wait(fast)
+            assert await has_to_wait(fast)
+        here, there = "1 requests per second", "100 requests per second, 9 at once"
+        assert [record.getMessage() for record in caplog.records] == [
+            words.format(path, *pair) + " capacity count, until all name the same"
+            for pair in ((here, there), (there, here))
+        ]
+        await at_once(fast)
+        started = time.monotonic()
+        for _ in range(5):
+            await at_once(fast)
+        assert time.monotonic() - started < 1.0
+    assert len(caplog.records) == 2
+
+
 # --- opening and closing ----------------------------------------------------------------------------------------------
 
 
@@ -228,15 +304,15 @@ def test_it_serves_one_loop_at_a_time_and_another_after_that(tmp_path):
     asyncio.run(use())
 
 
-@pytest.mark.parametrize("bad", [{"rate": 0}, {"rate": float("nan")}, {"margin": -0.1}])
+@pytest.mark.parametrize("bad", [{"rate": 0}, {"rate": float("nan")}, {"capacity": 0}, {"margin": -0.1}])
 def test_senseless_settings_are_refused(tmp_path, bad):
     with pytest.raises(ConfigurationError, match=next(iter(bad))):
         SharedTokenBucket(tmp_path / "line", **bad)
 
 
-def test_the_margin_makes_each_period_longer_by_two_percent_and_at_least_fifty_milliseconds(tmp_path):
+def test_the_margin_is_that_of_a_token_bucket(tmp_path):
     assert SharedTokenBucket(tmp_path / "line").period == pytest.approx(3.06)
-    assert SharedTokenBucket(tmp_path / "line", rate=20).period == pytest.approx(0.1)
+    assert SharedTokenBucket(tmp_path / "line", rate=20).period == pytest.approx(0.0525)
     assert SharedTokenBucket(tmp_path / "line", rate=20, margin=0.2).period == pytest.approx(0.25)
 
 
@@ -274,6 +350,16 @@ async def test_a_clock_that_is_set_back_lets_nobody_send_too_early(tmp_path, jum
         await at_once(bucket)
         clock.ahead += jump
         assert await has_to_wait(bucket)
+
+
+async def test_a_pause_lasts_until_its_moment_for_all_who_share(tmp_path):
+    loop = asyncio.get_running_loop()
+    async with shared(tmp_path / "line", 0.01) as one, shared(tmp_path / "line", 0.01) as other:
+        until = loop.time() + 0.4
+        one.pause_until(until)
+        await asyncio.sleep(0.1)
+        await at_once(other)
+        assert until - 0.01 <= loop.time() < until + 0.5
 
 
 async def test_a_pause_is_over_in_time_also_when_the_clock_is_set_back(tmp_path):

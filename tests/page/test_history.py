@@ -3,6 +3,7 @@
 import asyncio
 from itertools import pairwise
 
+import attrs
 import pytest
 
 from aimusic_async import (
@@ -125,8 +126,8 @@ async def test_it_hears_a_whole_session(song):
 async def test_it_hears_refusals_of_a_session_that_goes_too_fast(song):
     history = History(asyncio.get_running_loop().time)
     async with MusicSession.sandbox(speed=1) as slow:
-        settings, limiter = slow._settings, TokenBucket(rate=3, capacity=3)
-        async with MusicSession(settings=settings, limiter=limiter) as music:
+        settings = attrs.evolve(slow._settings, rate=None, capacity=None)
+        async with MusicSession(settings=settings, limiter=TokenBucket(rate=3, capacity=3)) as music:
             music.events.listen(history)
             async with music.group() as group:
                 for _ in range(3):

@@ -34,7 +34,7 @@ async def test_500_is_the_services_own_word_and_the_rest_are_pages_of_a_gateway(
         async with create(caller) as answer:
             assert (answer.status, await answer.json()) == (
                 500,
-                {"type": "server_error", "error": "Internal Server Error."},
+                {"type": "server_error", "error": "Internal Server Error.", "retriable": True},
             )
         for status in (502, 503, 504, 599):
             await asyncio.sleep(0.001)
@@ -128,4 +128,4 @@ async def test_an_answer_that_is_slow_anyway_is_spoilt_when_it_would_have_come(o
 
 async def test_faulty_answers_can_have_the_other_form(opened):
     async with opened(faults=Script(Fault.error(500)), error_body="code") as caller, create(caller) as answer:
-        assert await answer.json() == {"code": 500, "message": "Internal Server Error."}
+        assert await answer.json() == {"code": 500, "message": "Internal Server Error.", "retriable": True}

@@ -21,7 +21,7 @@ SONG = {"custom_mode": True, "mv": "sonic-v5", "prompt": "la"}
         ("Bearer wrong", "Invalid API key."),
     ],
 )
-@pytest.mark.parametrize(("method", "path"), [("GET", "/get-credits"), ("POST", "/sonic/create"), ("GET", "/nowhere")])
+@pytest.mark.parametrize(("method", "path"), [("GET", "/get-credits"), ("POST", "/sonic/create")])
 async def test_without_the_right_key_everything_is_401(opened, header, text, method, path):
     async with opened() as caller:
         headers = {} if header is None else {"Authorization": header}
@@ -53,10 +53,36 @@ async def test_a_body_that_is_no_json_object_is_refused(opened, data, kind):
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/nowhere"), ("POST", "/get-credits"), ("GET", "/sonic/create"), ("PUT", "/sonic/bpm")]
 )
-async def test_addresses_that_do_not_exist_are_404(opened, method, path):
-    async with opened() as caller:
+async def test_addresses_that_do_not_exist_can_be_404_in_json(opened, method, path):
+    async with opened(unknown_addresses="json") as caller:
         status, answer = await caller.raw(method, path)
         assert (status, answer["type"]) == (404, "not_found")
+        assert (await caller.raw(method, path, key="wrong"))[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/v1/nowhere", 404),
+        ("GET", "/", 404),
+        ("HEAD", "/api/v1/nowhere", 404),
+        ("POST", "/api/v1/nowhere", 405),
+        ("POST", "/api/v2/sonic/create", 405),
+        ("PUT", "/api/v1/sonic/bpm", 405),
+        ("POST", "/api/v1/get-credits", 405),
+    ],
+)
+async def test_addresses_that_do_not_exist_answer_as_the_host_to_anybody_at_any_rate(opened, method, path, status):
+    async with opened() as caller:
+        await caller.credits()
+        for _ in range(3):
+            async with caller.http.request(method, caller.box.url + path) as answer:
+                text = await answer.text()
+                assert (answer.status, answer.content_type) == (status, "text/html")
+                assert method == "HEAD" or text.startswith("<html>")
+        await caller.credits()
+        assert caller.box.books.refusals == []
+        assert caller.box.books.count("unknown", status=status) == 3
 
 
 async def test_errors_can_have_the_other_form(opened):
@@ -70,7 +96,10 @@ async def test_a_mistake_of_the_sandbox_is_a_500_and_is_logged(opened, caplog):
         caller.box._opened.accounts = {caller.box.key: None}
         with caplog.at_level(logging.ERROR):
             status, answer = await caller.get("/get-credits")
-        assert (status, answer) == (500, {"type": "server_error", "error": "Internal Server Error."})
+        assert (status, answer) == (
+            500,
+            {"type": "server_error", "error": "Internal Server Error.", "retriable": True},
+        )
         assert "AttributeError" in caplog.text
 
 
@@ -82,7 +111,8 @@ async def test_the_books_list_every_request_with_operation_time_status_and_task(
         await caller.get(f"/sonic/task/{task_id}")
         await caller.credits()
         await caller.post("/sonic/bpm", {})
-        await caller.get("/nowhere")
+        async with caller.http.get(f"{caller.box.url}/api/v1/nowhere"):
+            pass
         books = caller.box.books
         reported = [
             (entry.method, entry.operation, entry.status, entry.task_id, entry.at - start) for entry in books.requests
@@ -93,7 +123,7 @@ async def test_the_books_list_every_request_with_operation_time_status_and_task(
             ("GET", "sonic.task", 202, task_id, 6.0),
             ("GET", "account.get_credits", 200, None, 9.0),
             ("POST", "sonic.get_bpm", 400, None, 12.0),
-            ("GET", "unknown", 404, None, 15.0),
+            ("GET", "unknown", 404, None, 12.0),
         ]
         assert books.count() == 6
         assert books.count(method="GET") == 3

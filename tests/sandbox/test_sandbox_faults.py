@@ -185,7 +185,9 @@ async def test_what_is_refused_anyway_meets_nothing(opened):
         assert (await caller.raw("POST", "/sonic/create", SONG))[0] == 429
         assert await post(caller, {}, "/riffusion/create") == 410
         assert script.left == 3
-        for path in ("/get-credits", "/sonic/task/x", "/nowhere"):
+        async with caller.http.get(f"{caller.box.url}/api/v1/nowhere") as answer:
+            assert answer.status == 404
+        for path in ("/get-credits", "/sonic/task/x", "/producer/task/x"):
             await asyncio.sleep(3)
             async with caller.http.get(
                 f"{caller.box.url}/api/v1{path}", headers={"Authorization": f"Bearer {caller.box.key}"}

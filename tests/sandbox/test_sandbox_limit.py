@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from aimusic_async.sandbox.limit import Limit
+from aimusic_async.sandbox.limit import SLACK, Limit, slack
 
 SONG = {"custom_mode": True, "mv": "sonic-v5", "prompt": "la"}
 
@@ -32,6 +32,30 @@ def test_the_slack_forgives_rounding_and_nothing_more():
     assert limit.wait("a", 0.35 + 0.04999) > 0
 
 
+def test_after_a_quiet_time_as_many_come_at_once_as_the_plan_has_and_no_more():
+    limit = Limit(3.0, 3)
+    assert [limit.wait("a", 100.0) for _ in range(4)] == [0, 0, 0, pytest.approx(3.0)]
+    assert limit.wait("a", 102.9) > 0
+    assert limit.wait("a", 103.0) == 0
+    assert limit.wait("a", 103.1) > 0
+    assert [limit.wait("a", 1000.0) for _ in range(4)] == [0, 0, 0, pytest.approx(3.0)]
+
+
+def test_what_seems_to_come_early_because_the_one_before_was_seen_late_is_let_in_but_nobody_gets_more_by_it():
+    limit = Limit(1.0, slack=0.2)
+    assert limit.wait("a", 0.15) == 0  # it came at 0
+    assert [limit.wait("a", float(moment)) for moment in range(1, 10)] == [0] * 9
+    early = Limit(1.0, slack=0.2)
+    assert sum(early.wait("a", moment * 0.9) == 0 for moment in range(100)) <= 91
+
+
+def test_only_a_real_clock_at_a_higher_speed_than_the_services_needs_such_slack():
+    assert slack(3.0, 1, real=True) == slack(0.05, 60, real=False) == SLACK
+    assert slack(0.05, 60, real=True) == 0.02
+    assert slack(0.01, 200, real=True) == 0.0075
+    assert slack(0.01, 300, real=True) == 0.05
+
+
 def test_what_is_taken_back_does_not_count_and_only_that():
     limit = Limit(3.0)
     limit.wait("a", 0.0)
@@ -56,7 +80,7 @@ async def test_every_request_counts_polls_and_credits_and_wrong_ones_too(opened)
             ("GET", "/get-credits"),
             ("GET", "/sonic/task/x"),
             ("POST", "/sonic/create"),
-            ("GET", "/nowhere"),
+            ("POST", "/sonic/bpm"),
         ):
             status, answer = await caller.raw(method, path)
             assert (status, answer["type"]) == (429, "rate_limit")
@@ -79,6 +103,14 @@ async def test_requests_at_exactly_the_period_are_all_let_in_and_slightly_faster
             answers.append((await caller.raw("GET", "/get-credits"))[0])
             await asyncio.sleep(0.0499)
         assert answers.count(200) == 10
+
+
+@pytest.mark.looptime
+async def test_a_plan_of_several_at_once_is_an_option(opened):
+    async with opened(period=2.0, capacity=2) as caller:
+        for statuses in ((200, 200, 429), (200, 429)):
+            assert [(await caller.raw("GET", "/get-credits"))[0] for _ in statuses] == list(statuses)
+            await asyncio.sleep(2.0)
 
 
 @pytest.mark.looptime

@@ -63,7 +63,7 @@ REFUSED = [
     ({**VOCAL, "duration": 29}, "The 'duration' field should be an integer between 30 and 240."),
     ({**VOCAL, "duration": 60.5}, "The 'duration' field should be an integer between 30 and 240."),
     ({"type": "bgm"}, "The 'description' field is required."),
-    ({**BGM, "description": "x" * 201}, "The description character length should be less than 200."),
+    ({**V2, "description": "x" * 200}, "The description character length should be less than 200."),
     ({**BGM, "duration": 61}, "The 'duration' field should be an integer between 1 and 60."),
     ({**BGM, "genre": "rock"}, "The 'genre' field should be a list of at most 5 items."),
     ({**BGM, "mood": ["happy"] * 6}, "The 'mood' field should be a list of at most 5 items."),

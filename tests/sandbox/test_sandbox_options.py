@@ -8,7 +8,7 @@ from datetime import datetime
 import attrs
 import pytest
 
-from aimusic_async.sandbox import Options, options
+from aimusic_async.sandbox import Options, eras, options, switches
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,12 @@ from aimusic_async.sandbox import Options, options
         {"url_lifetime": 0},
         {"start": datetime(2026, 1, 1)},  # noqa: DTZ001  # that is the point
         {"policy": None},
+        {"era": "tomorrow"},
+        {"upload_task_types": "never"},
+        {"rewritten_titles": 2},
+        {"fresh_file_seconds": -1},
+        {"sonic_download": 1},
+        {"prices": {"sonic.sing sonic-v5": 1}},
     ],
     ids=str,
 )
@@ -56,12 +62,30 @@ def test_options_cannot_be_changed():
 
 
 def test_every_switch_is_explained():
-    body = next(
-        node for node in ast.parse(inspect.getsource(options)).body if getattr(node, "name", None) == "Options"
-    ).body
+    classes = [
+        node
+        for module in (switches, options)
+        for node in ast.parse(inspect.getsource(module)).body
+        if isinstance(node, ast.ClassDef)
+    ]
     explained = {
         before.target.id
-        for before, after in itertools.pairwise(body)
+        for one in classes
+        for before, after in itertools.pairwise(one.body)
         if isinstance(before, ast.AnnAssign) and isinstance(after, ast.Expr)
     }
     assert explained == {field.name for field in attrs.fields(Options)}
+
+
+@pytest.mark.parametrize("era", eras.ERAS)
+def test_an_era_turns_only_switches_that_exist_and_differs_from_the_usual(era):
+    usual, there = attrs.asdict(Options()), attrs.asdict(Options(era=era))
+    turned = {name for name in usual if usual[name] != there[name]} - {"era"}
+    assert turned == eras._STATES[era].keys()
+
+
+def test_a_switch_that_is_given_goes_before_the_era():
+    assert Options(era="today").use_suno_cdn_required
+    assert not Options(era="today", use_suno_cdn_required=False).use_suno_cdn_required
+    assert Options(era="seed", sonic_models="sonic-v5-5").sonic_models == ("sonic-v5-5",)
+    assert Options(era="today", prices={}).prices == {}

@@ -90,7 +90,7 @@ REFUSED = [
 
 
 async def test_every_wrong_body_is_refused_with_its_own_words(opened):
-    async with opened() as caller:
+    async with opened(era="seed") as caller:
         for body, text in REFUSED:
             assert await caller.refused(CREATE, body) == (400, "validation_error", text)
         for body in ({"sound": "x"}, {**SONG, "task_type": "sing"}):

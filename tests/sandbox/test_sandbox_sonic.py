@@ -103,7 +103,8 @@ async def test_a_failed_task_shows_failed_clips_and_its_price_comes_back(opened)
         assert [clip["state"] for clip in before["data"]] == ["running", "running"]
         assert status == 200
         assert [clip["state"] for clip in answer["data"]] == ["failed", "failed"]
-        assert answer["data"][0]["error_message"]
+        assert answer["data"][0]["error"]
+        assert "error_message" not in answer["data"][0]
         assert answer["data"][0]["audio_url"] == ""
         assert await caller.credits() == {"credits": 10_000, "extra_credits": 500}
         assert caller.box.books.refunded == 10

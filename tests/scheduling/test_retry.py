@@ -52,7 +52,6 @@ def test_a_paid_request_is_sent_again_only_when_it_surely_was_not_taken(error, n
     assert type(after_failure(error, Repeat.NEVER, 1)) is never
     assert type(after_failure(error, Repeat.FREE, 1)) is free
     assert type(after_failure(error, Repeat.POLL, 1)) is poll
-    assert type(after_failure(error, Repeat.ATTACHED, 1)) is poll
 
 
 @pytest.mark.parametrize("error", [NotSent("x"), TransportError("x"), refused(ServerError, 502)])
@@ -72,8 +71,6 @@ def test_refusals_for_speed_are_never_given_up():
         (refused(GatewayError, 403), Repeat.FREE, 8),
         (refused(GatewayError, 405), Repeat.NEVER, 3),
         (refused(NotFound, 404), Repeat.FREE, 3),
-        (refused(NotFound, 404), Repeat.ATTACHED, 3),
-        (refused(NotFound, 404), Repeat.POLL, 8),
     ],
 )
 def test_everything_else_is_given_up_in_the_end(error, repeat, tries):

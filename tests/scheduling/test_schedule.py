@@ -110,18 +110,17 @@ def test_a_task_whose_time_is_nearly_over_is_polled_once_more_before_submits():
     assert taken(schedule, 39) == (Kind.SUBMIT, "song")
 
 
-def test_the_first_song_of_a_kind_is_polled_earlier_than_the_others():
-    schedule = Schedule()
-    usual = schedule.durations.of(SONG)
-    early, late = (usual.age_at(chance, since=0) + 1 for chance in (CURIOUS, SURE))
-    for name in "ab":
-        watched(schedule, name)
-    schedule.add("song", Kind.SUBMIT, now=0)
-    assert taken(schedule, early) == (Kind.POLL, "a")
-    schedule.finished("a", early)
-    assert taken(schedule, early + 1) == (Kind.SUBMIT, "song")
-    schedule.add("song", Kind.SUBMIT, now=0)
-    assert taken(schedule, late + 60)[0] is Kind.POLL
+def test_the_first_songs_of_a_kind_are_polled_earlier_than_the_others():
+    for seen, first in ((0, Kind.POLL), (2, Kind.POLL), (3, Kind.SUBMIT)):
+        schedule = Schedule()
+        for _ in range(seen):
+            schedule.durations.observe(SONG, since=80, age=100, finished=True)
+        guess = schedule.durations.of(SONG)
+        watched(schedule, "song")
+        schedule.add("new", Kind.SUBMIT, now=0)
+        between = (guess.age_at(CURIOUS, since=0) + guess.age_at(SURE, since=0)) / 2
+        assert taken(schedule, between)[0] is first, seen
+        assert taken(schedule, guess.age_at(SURE, since=0) + 60)[0] is not first
 
 
 def test_it_can_be_asked_for_polls_alone_and_for_everything_else():

@@ -26,6 +26,8 @@ class Raw:
 
     def __init__(self):
         self.connections = []
+        self.answer = whole(200, b"{}")
+        self.closes = False
 
     async def serve(self, reader, writer):
         self.connections.append(b"")
@@ -33,7 +35,9 @@ class Raw:
         while data := await reader.read(100_000):
             self.connections[mine] += data
             if data.endswith((b"}", b"\r\n\r\n")):
-                writer.write(whole(200, b"{}"))
+                writer.write(self.answer)
+                if self.closes:
+                    return
 
 
 @pytest.fixture

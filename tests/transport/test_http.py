@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from aimusic_async import NotSent, TransportError, sonic
+from aimusic_async import NotSent, TransportError, __version__, sonic
 
 from ..faults.wire import end_it, never_answer, trickle, whole
 from .ways import BOTH, CREDITS, KEY, LOST, SONG, in_a_session, to
@@ -15,11 +15,21 @@ from .ways import BOTH, CREDITS, KEY, LOST, SONG, in_a_session, to
 # --- what goes on the wire -------------------------------------------------------------------------------------------
 
 SHAPES = [
-    (SONG, "/sonic/create", {"task_type": "create_music", "custom_mode": True, "prompt": "la", "mv": "sonic-v5"}),
+    (
+        SONG,
+        "/sonic/create",
+        {"task_type": "create_music", "custom_mode": True, "prompt": "la", "mv": "sonic-v5", "use_suno_cdn": False},
+    ),
     (
         sonic.Remaster(continue_clip_id="c", mv="chirp-v5", variation_category="subtle"),
         "/sonic/create",
-        {"task_type": "remaster", "continue_clip_id": "c", "mv": "chirp-v5", "variation_category": "subtle"},
+        {
+            "task_type": "remaster",
+            "continue_clip_id": "c",
+            "mv": "chirp-v5",
+            "variation_category": "subtle",
+            "use_suno_cdn": False,
+        },
     ),
     (sonic.StemsBasic(clip_id="c"), "/sonic/stems/basic", {"clip_id": "c"}),
     (sonic.StemsFull(clip_id="c"), "/sonic/stems/full", {"clip_id": "c"}),
@@ -99,8 +109,19 @@ async def test_a_get_of_a_users_session_has_an_empty_body_and_keeps_the_sessions
         {"auto_decompress": False},
         {"raise_for_status": True},
         {"json_serialize": lambda value: json.dumps(value).encode()},
+        {"headers": {"Content-Encoding": "gzip"}},
+        {"headers": {"Content-Length": "3"}},
+        {"headers": {"Transfer-Encoding": "chunked"}},
+        {"headers": {"Host": "elsewhere.example"}},
+        {"headers": {"Cookie": "id=mine"}},
+        {"cookies": {"id": "mine"}},
+        {"base_url": "https://elsewhere.example/base/"},
+        {"timeout": aiohttp.ClientTimeout(total=1e-9)},
+        {"max_field_size": 10, "max_headers": 1},
+        {"version": aiohttp.HttpVersion10},
+        {"trust_env": True},
     ],
-    ids=lambda defaults: next(iter(defaults)),
+    ids=lambda defaults: " ".join(f"{name} {value}" if name == "headers" else name for name, value in defaults.items()),
 )
 async def test_the_defaults_of_a_users_session_do_not_change_the_request_or_hide_the_answer(fake, defaults):
     async def zipped(_request):
@@ -114,7 +135,35 @@ async def test_the_defaults_of_a_users_session_do_not_change_the_request_or_hide
     ((_, asked, _, text),) = fake.asked
     assert json.loads(text)["prompt"] == "la"
     assert (asked.headers["Content-Type"], asked.headers["Accept"]) == ("application/json", "application/json")
+    assert asked.headers["Content-Length"] == str(len(text))
+    assert asked.headers["Host"] == fake.url.removeprefix("http://")
+    assert not {"Cookie", "Content-Encoding", "Transfer-Encoding"} & set(asked.headers)
     assert (reply.status, reply.fields["error"]) == (400, "no")
+
+
+async def test_every_request_says_which_library_it_comes_from(fake, opened):
+    fake.script("/get-credits", {"credits": 1})
+    fake.script("/sonic/create", {"task_id": "t"})
+    async with opened(fake.url) as transport:
+        await transport.send(CREDITS)
+        await transport.send(SONG)
+    for _, asked, _, _ in fake.asked:
+        assert asked.headers["User-Agent"].startswith(f"aimusic-async/{__version__} (")
+
+
+async def test_the_name_that_a_users_session_gives_goes_before_ours(fake):
+    fake.script("/get-credits", {"credits": 1})
+    async with in_a_session(fake.url, headers={"User-Agent": "my-app/3"}) as transport:
+        await transport.send(CREDITS)
+    ((_, asked, _, _),) = fake.asked
+    assert asked.headers["User-Agent"] == "my-app/3"
+
+
+async def test_an_answer_with_long_and_many_headers_is_read(raw, opened):
+    more = f"X-Policy: {'x' * 65_000}\r\n" + "".join(f"X-{number}: y\r\n" for number in range(500))
+    raw.answer = whole(200, b'{"task_id": "t"}', more=more)
+    async with opened(raw.url) as transport:
+        assert (await transport.send(SONG)).body == {"task_id": "t"}
 
 
 async def test_a_redirect_is_not_followed_and_the_key_stays_here(fake, opened):

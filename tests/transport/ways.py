@@ -6,7 +6,9 @@ import socket
 import ssl
 import subprocess
 import tempfile
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import cache
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -80,16 +82,78 @@ def no_tls(writer):
     writer.write(b"HTTP/1.1 400 Plain\r\n\r\n")
 
 
-@asynccontextmanager
-async def unknown_certificate():
+@cache
+def certificate(name="localhost", days=2):
+    """A key and a certificate for a name, which nobody knows, as PEM; with negative days it has expired."""
     if not shutil.which("openssl"):
         pytest.skip("needs openssl to make a certificate")
-    command = "openssl req -x509 -nodes -newkey rsa:2048 -subj /CN=localhost -days 2 -keyout -"
-    pem = await asyncio.to_thread(subprocess.run, command.split(), check=True, capture_output=True)
+
+    def openssl(command, given=None):
+        return subprocess.run(["openssl", *command.split()], input=given, check=True, capture_output=True).stdout
+
+    new = f"req -nodes -newkey rsa:2048 -subj /CN={name} -keyout -"
+    if days > 0:
+        return openssl(f"{new} -x509 -days {days} -addext subjectAltName=DNS:{name}")
+    with tempfile.NamedTemporaryFile() as key:  # `req` makes none that has expired
+        key.write(openssl(f"{new} -new"))
+        key.flush()
+        asked = Path(key.name).read_bytes()
+        return asked + openssl(f"x509 -req -signkey {key.name} -days {days}", asked)
+
+
+def tls_of(pem):
+    """What a server needs to use a certificate."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     with tempfile.NamedTemporaryFile() as file:
-        file.write(pem.stdout)
+        file.write(pem)
         file.flush()
         context.load_cert_chain(file.name)
+    return context
+
+
+@asynccontextmanager
+async def unknown_certificate(name="localhost", days=2):
+    context = tls_of(await asyncio.to_thread(certificate, name, days))
     async with serving(Wire().serve, ssl=context) as port:
         yield f"https://localhost:{port}"
+
+
+class Proxy:
+    """A proxy that tunnels whatever is asked of it to one port of this machine, and keeps what it was asked."""
+
+    def __init__(self, port=None, refuse=None):
+        self.port, self.refuse = port, refuse
+        self.heads = []
+
+    async def serve(self, reader, writer):
+        self.heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        if self.refuse:
+            writer.write(f"HTTP/1.1 {self.refuse}\r\nContent-Length: 0\r\n\r\n".encode())
+            return
+        there, back = await asyncio.open_connection("127.0.0.1", self.port)
+        if self.heads[-1].startswith("CONNECT "):
+            writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+        else:
+            back.write(self.heads[-1].encode())
+        try:
+            await asyncio.wait(
+                [asyncio.ensure_future(pump(reader, back)), asyncio.ensure_future(pump(there, writer))],
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            back.close()
+
+
+async def pump(reader, writer):
+    with suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+
+
+@asynccontextmanager
+async def proxying(**options):
+    """A running proxy, with its address in `.url`."""
+    proxy = Proxy(**options)
+    async with serving(proxy.serve) as port:
+        proxy.url = f"http://127.0.0.1:{port}"
+        yield proxy

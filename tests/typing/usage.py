@@ -8,6 +8,7 @@ from typing import Any, assert_type
 from aimusic_async import (
     Bpm,
     Clip,
+    ClipFiles,
     Credits,
     Job,
     JobGroup,
@@ -38,6 +39,11 @@ async def results_are_known(music: MusicSession) -> None:
     assert_type(await music.run(lyrics.GenerateLyrics(description="rain")), Lyrics)
     assert_type(await music.run(nuro.CreateVocal(lyrics="la")), Song)
     assert_type(await music.run(producer.Download(clip_id="c", format="wav")), Song)
+    files = await music.sonic.download(clip_id="c", formats=["wav", "mp3"])
+    assert_type(files, ClipFiles)
+    assert_type(files.url("wav"), str | None)
+    await music.download(files, "out")
+    assert_type(music.cost_of(sonic.GetBpm(clip_id="c")), int)
     assert_type(await music.run(riffusion.Upload(url="https://h/a.mp3")), UploadedClip)
 
 

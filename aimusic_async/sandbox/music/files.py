@@ -5,7 +5,6 @@ import wave
 from collections.abc import Collection
 
 try:
-    import lameenc
     import mido
     import numpy as np
 except ModuleNotFoundError as _missing:
@@ -19,7 +18,7 @@ from .synth import SAMPLE_RATE, render
 from .timbres import CHOIR_PROGRAM, EFFECT_PROGRAM, TIMBRES, VOICE_PROGRAM
 from .tune import Tune
 
-__all__ = ["cover", "midi", "mp3", "wav"]
+__all__ = ["SAMPLE_RATE", "cover", "midi", "mp3", "wav"]
 
 _TICKS = 480  # in a beat
 _DELAY = 1105  # samples of silence that an encoder and a decoder of MP3 put before the sound
@@ -40,8 +39,10 @@ def wav(tune: Tune, parts: Collection[str] | None = None) -> bytes:
 def mp3(tune: Tune, parts: Collection[str] | None = None, *, bitrate: int = 128) -> bytes:
     """An MP3 file of some parts (all if None): stereo, 48 kHz, a constant bit rate in kbit/s, no tags.
 
-    The last 23 ms, which have faded away, make room for the silence that the format puts first.
+    The last 23 ms, which have faded away, make room for the silence that the format puts first. Needs lameenc.
     """
+    import lameenc  # noqa: PLC0415  # an extra of its own: it has no build for every system
+
     encoder = lameenc.Encoder()
     encoder.silence()
     encoder.set_bit_rate(bitrate)
