@@ -223,9 +223,11 @@ def one_line(text: str) -> str:
 
     Line breaks become spaces; what else cannot be printed (colours, bells, reversed reading) is shown as an escape.
     """
+    line = " ".join(text.split())
+    if line.isprintable():  # as nearly always
+        return line
     return "".join(
-        char if char.isprintable() or char in _JOINERS else char.encode("unicode_escape").decode()
-        for char in " ".join(text.split())
+        char if char.isprintable() or char in _JOINERS else char.encode("unicode_escape").decode() for char in line
     )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import os
+import signal
 from types import SimpleNamespace
 
 import aiohttp
@@ -19,6 +21,10 @@ from aimusic_async import sonic
 def pytest_configure():
     """Say that this thread has no loop: else Python up to 3.13 makes one for whoever asks, and nobody closes it."""
     asyncio.set_event_loop(None)
+    # A shell that starts the tests in the background makes them deaf to Ctrl-C, and their children inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        with contextlib.suppress(ValueError):  # not in the main thread
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _ClientResponse(aiohttp.ClientResponse):

@@ -18,8 +18,7 @@ import asyncio, signal, sys
 from aimusic_async import run
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell may have made us deaf to it
-if "nohup" in sys.argv:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+signal.signal(signal.SIGHUP, signal.SIG_IGN if "nohup" in sys.argv else signal.SIG_DFL)
 
 async def main():
     print("begun", flush=True)

@@ -73,48 +73,40 @@ class Exchange:
     async def _exchange(
         self, work: Work, purpose: Purpose, send: _Send, grant: Grant, departs: Callable[[Work], object] | None = None
     ) -> Answered | Failed | Sign:
-        poll = purpose is Purpose.POLL
+        started, poll = self._clock.now(), purpose is Purpose.POLL
 
         def on_sent() -> None:
             if departs is not None:
                 departs(work)
             grant.depart()
             self._events.emit(RequestSent(purpose, work.job))
-            if not poll:
+            if not poll:  # which are free: the balance has nothing to do with them
                 self._balance.departed(work)
 
-        over = self._balance.over if not poll else _nothing
-        try:
-            outcome = await self._outcome(work, purpose, send, grant, on_sent)
-        except BaseException:
-            over(work, None)
-            raise
-        over(work, None if isinstance(outcome, Sign) else outcome)
-        return outcome
-
-    async def _outcome(
-        self, work: Work, purpose: Purpose, send: _Send, grant: Grant, on_sent: Callable[[], None]
-    ) -> Answered | Failed | Sign:
-        started, poll = self._clock.now(), purpose is Purpose.POLL
+        outcome: Answered | Failed | None = None
         try:
             reply = await send(on_sent=_Departure(grant, on_sent))
+            if not grant.departed:  # something in the user's session answered by itself
+                on_sent()
+            outcome = Answered(reply, poll)
         except MusicError as error:
             self._log(work, purpose, started, str(error))
             if isinstance(error, NotSent):
                 grant.give_back()
                 if isinstance(error, Stale) or isinstance(error.__cause__, Stale):
                     return Sign.STALE
-                return Failed(error.with_traceback(None), poll)
-            if isinstance(error, TransportError):
+            elif isinstance(error, TransportError):
                 self._events.emit(RequestAnswered(purpose, work.job, None, self._clock.now() - started))
-            return Failed(error.with_traceback(None), poll)  # whose frames hold the secret of a webhook
-        if not grant.departed:  # something in the user's session answered by itself
-            on_sent()
+            outcome = Failed(error.with_traceback(None), poll)  # whose frames hold the secret of a webhook
+            return outcome
+        finally:
+            if not poll:
+                self._balance.over(work, outcome)
         self._log(work, purpose, started, reply.status)
         if self._events.listeners(RequestAnswered):
             seconds = self._clock.now() - started
             self._events.emit(RequestAnswered(purpose, work.job, reply.status, seconds, reply.headers))
-        return Answered(reply, poll)
+        return outcome
 
     def _log(self, work: Work, purpose: Purpose, started: float, came: object) -> None:
         """Log one request in one line, with nothing of its contents."""
@@ -127,7 +119,3 @@ class Exchange:
         waited = "" if poll or queued is None else f", after {started - queued:.3f} s of waiting for a token"
         seconds = self._clock.now() - started
         logger.debug("%s %s: %s in %.3f s, for job %r%s", method, path, came, seconds, work.key, waited)
-
-
-def _nothing(_work: Work, _outcome: Answered | Failed | None) -> None:
-    """Polls are free: the balance has nothing to do with them."""

@@ -217,18 +217,21 @@ class Spending:
         if logger.isEnabledFor(logging.DEBUG):
             work.queued_at = now + (delay or 0.0)
         kind = Kind.CALL if work.order.direct else Kind.SUBMIT
-        terms = _terms_of(work)
-        idle = not self._schedule and not self._schedule.is_paused(terms.platform, now)
         if delay is not None:
-            self._schedule.again(work, kind, not_before=now + delay, terms=terms)
+            self._schedule.again(work, kind, not_before=now + delay, terms=_terms_of(work))
             if work.begun and not delay:
                 self._begun.append(work)
-        elif kind is Kind.CALL and idle and (token := self._lane.token_now()) is not None:
+        elif kind is Kind.CALL and (token := self._token_now(work, now)) is not None:
             self._start(Choice(kind, work), self._lane, token)
             return
         else:
-            self._schedule.add(work, kind, now=now, priority=work.order.priority, terms=terms)
+            self._schedule.add(work, kind, now=now, priority=work.order.priority, terms=_terms_of(work))
         self.wake()
+
+    def _token_now(self, work: Work, now: float) -> Token | None:
+        if self._schedule or self._schedule.is_paused(work.operation.endpoint.platform, now):
+            return None
+        return self._lane.token_now()
 
     def _start(self, choice: Choice[Work], lane: Lane, token: Token) -> None:
         work, grant = choice.job, lane.grant(token)

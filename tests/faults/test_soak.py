@@ -20,7 +20,7 @@ DIED = "the process that sent it ended before the answer came"
 @pytest.mark.timeout(90)  # a machine may be slow at starting processes
 @pytest.mark.parametrize("faults", [0.0, 0.2])
 async def test_nothing_is_lost_or_paid_twice_whoever_is_killed(tmp_path, faults):
-    plan = Plan(songs=24, faults=faults, kills=5, pause=(0.1, 0.5), seed=11, patience=60)
+    plan = Plan(songs=24, faults=faults, kills=5, pause=(0.1, 0.5), seed=16, speed=300, patience=60)
     report = await soak(plan, tmp_path, lambda _: None)
     told = table(plan, report)
     assert report.agreement.disagreements == [], told
