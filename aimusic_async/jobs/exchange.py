@@ -88,7 +88,7 @@ class Exchange:
             reply = await send(on_sent=_Departure(grant, on_sent))
             if not grant.departed:  # something in the user's session answered by itself
                 on_sent()
-            outcome = Answered(reply, poll)
+            outcome = answered = Answered(reply, poll)
         except MusicError as error:
             self._log(work, purpose, started, str(error))
             if isinstance(error, NotSent):
@@ -106,7 +106,7 @@ class Exchange:
         if self._events.listeners(RequestAnswered):
             seconds = self._clock.now() - started
             self._events.emit(RequestAnswered(purpose, work.job, reply.status, seconds, reply.headers))
-        return outcome
+        return answered
 
     def _log(self, work: Work, purpose: Purpose, started: float, came: object) -> None:
         """Log one request in one line, with nothing of its contents."""
