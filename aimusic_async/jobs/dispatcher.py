@@ -13,7 +13,7 @@ import attrs
 from ..callbacks import WebhookConfig
 from ..clock import Clock
 from ..contexts import Contexts, copy_of
-from ..errors import JobCancelled, JobTimeout, JournalError, MusicError
+from ..errors import JobCancelled, JobTimeout, MusicError
 from ..events import Event, Events, JobState, logger
 from ..home import Home
 from ..journal.protocol import Outcome
@@ -41,10 +41,6 @@ from .work import Moment, Rules, Work
 
 _WEBHOOK_WITHIN = 600.0
 """Seconds for which a webhook is awaited when the answer to the POST was lost."""
-_STORED_WITHIN = 5.0
-"""Seconds that the door of a webhook waits for the journal."""
-_WRITTEN_WITHIN = 20.0
-"""Seconds that a question to the journal waits for what is being stored: longer than one that waits for a lock."""
 
 
 class Dispatcher:
@@ -161,21 +157,13 @@ class Dispatcher:
         else:
             for step in steps_of(delivery, job_id):
                 self._link.queue.append(step, partial(log_other, delivery.task_id))
-        if self._link is None or record_id is None:
-            return True
-        with anyio.move_on_after(_STORED_WITHIN):
-            await self._link.queue.stored(record_id)
-            return True
-        return False
+        return self._link is None or record_id is None or await self._link.stored(record_id)
 
     async def written(self) -> None:
-        """Wait until the journal knows all that happened so far; raises `JournalError` when it does not answer."""
+        """See `JournalLink.written`."""
         self.home.check()
         if self._link is not None:
-            with anyio.move_on_after(_WRITTEN_WITHIN) as limit:
-                await self._link.queue.stored()
-            if limit.cancelled_caught:
-                raise JournalError("the journal does not answer, so not all that happened is in it; try again later")
+            await self._link.written()
 
     def knows(self, record: JobRecord) -> bool:
         """Whether a job of this session that has not ended has this record."""

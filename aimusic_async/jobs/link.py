@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-from ..errors import ConfigurationError, one_line
+from ..errors import ConfigurationError, JournalError, one_line
 from ..events import logger
 from ..journal.leases import HEARTBEAT, LEASE, key_of, owner_name
 from ..journal.protocol import VERSION, JobJournal
@@ -24,6 +24,10 @@ _LEARNED = "durations"
 _KEY = "key"
 _SAVE_AFTER = 10
 """Finished jobs after which what was learned is saved."""
+_STORED_WITHIN = 5.0
+"""Seconds that the door of a webhook waits for the journal."""
+_WRITTEN_WITHIN = 20.0
+"""Seconds that a question to the journal waits for what is being stored: longer than one that waits for a lock."""
 _FLUSH_WITHIN = 10.0
 """Seconds that closing waits for a journal that hangs."""
 
@@ -94,6 +98,20 @@ class JournalLink:
             else:
                 return found[0] if found else None
         return None
+
+    async def stored(self, record_id: str) -> bool:
+        """Wait until all that happened to a record is stored; return False when that takes too long."""
+        with anyio.move_on_after(_STORED_WITHIN):
+            await self.queue.stored(record_id)
+            return True
+        return False
+
+    async def written(self) -> None:
+        """Wait until the journal knows all that happened so far; raises `JournalError` when it does not answer."""
+        with anyio.move_on_after(_WRITTEN_WITHIN):
+            await self.queue.stored()
+            return
+        raise JournalError("the journal does not answer, so not all that happened is in it; try again later")
 
     async def run(self, listening: Callable[[], bool], on_change: Callable[[JobRecord], None]) -> None:
         """Store what is appended; while `listening`, call `on_change` with each record that was changed."""
