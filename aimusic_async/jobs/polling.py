@@ -32,9 +32,7 @@ def progressed(work: Work, progress: Progress[object], now: float, *, just_now: 
     """Go on with what a poll or a webhook shows of a task."""
     work.raw, work.clips, work.tries, work.trouble = progress.raw, progress.clips, 0, None
     work.known, work.missing, work.missing_since = True, 0, None
-    if work.silent_since is not None:  # what nobody could see is not held against it
-        work.watched_since += now - work.silent_since
-        work.silent_since = None
+    _spoken(work, now)
     effects: list[Effect] = [Do.WENT_WELL]
     match progress.state:
         case TaskState.SUCCEEDED:
@@ -77,11 +75,20 @@ def not_polled(work: Work, error: MusicError, now: float) -> list[Effect]:
     else:
         verdict, effects = judge(work, error, Repeat.POLL)
     silent = isinstance(error, TransportError | GatewayError)
-    if silent and work.silent_since is None:
+    if not silent:
+        _spoken(work, now)
+    elif work.silent_since is None:
         work.silent_since = now
     if isinstance(verdict, Again) and (silent or now - work.watched_since <= work.rules.stuck_after):
         return [*effects, PollAt(now + verdict.delay)]
     return [*effects, *end(work, JobState.DETACHED, error, *let_go(work, error))]
+
+
+def _spoken(work: Work, now: float) -> None:
+    """Note that the service speaks: the time in which nobody could see a task is not held against it."""
+    if work.silent_since is not None:
+        work.watched_since += now - work.silent_since
+        work.silent_since = None
 
 
 def _missing(work: Work, error: NotFound, now: float) -> tuple[Again | GiveUp, list[Effect]]:

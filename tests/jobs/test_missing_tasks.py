@@ -135,3 +135,18 @@ def test_a_deadline_ends_a_missing_task_and_says_why():
     life.happen(on.GivenUp(JobTimeout(life.work.job)))
     assert life.work.state is JobState.DETACHED
     assert isinstance(life.work.error.__cause__, NotFound)
+
+
+@pytest.mark.parametrize("first_word", ["poll-500", "poll-429"])
+def test_hours_without_a_word_are_not_held_against_a_task_whatever_the_first_word_is(first_word):
+    life = life_in("submitted", journal=False)
+    life.happen(EVENTS["poll-lost"](life))
+    life.now += 3 * 3600
+    life.happen(EVENTS[first_word](life))
+    assert life.work.state is JobState.SUBMITTED
+    life.now += life.work.rules.stuck_after - 60
+    life.happen(EVENTS["poll-500"](life))
+    assert life.work.state is JobState.SUBMITTED
+    life.now += 120
+    life.happen(EVENTS["poll-500"](life))
+    assert life.work.state is JobState.DETACHED
