@@ -74,7 +74,8 @@ def not_polled(work: Work, error: MusicError, now: float) -> list[Effect]:
         verdict, effects = _missing(work, error, now)
     else:
         verdict, effects = judge(work, error, Repeat.POLL)
-    silent = isinstance(error, TransportError | GatewayError)
+    # Who answers with 200, and with nothing that can be read, does so for ever: that is no outage.
+    silent = isinstance(error, TransportError) or (isinstance(error, GatewayError) and error.status >= 300)
     if not silent:
         _spoken(work, now)
     elif work.silent_since is None:

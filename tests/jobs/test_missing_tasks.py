@@ -150,3 +150,13 @@ def test_hours_without_a_word_are_not_held_against_a_task_whatever_the_first_wor
     life.now += 120
     life.happen(EVENTS["poll-500"](life))
     assert life.work.state is JobState.DETACHED
+
+
+def test_an_answer_of_200_that_nobody_can_read_does_not_keep_a_task_for_ever():
+    life = life_in("submitted", journal=False)
+    garbled = on.Answered(Reply(status=200, text="{" * 5000), poll=True)
+    life.happen(garbled)
+    assert life.work.state is JobState.SUBMITTED
+    life.now += life.work.rules.stuck_after + 1
+    life.happen(garbled)
+    assert life.work.state is JobState.DETACHED
