@@ -92,11 +92,12 @@ def refusal(
     JSON, is a `GatewayError` whatever its status, but for a 429, which asks for the same as the service's own.
     """
     fields = body if isinstance(body, dict) else {}
-    theirs = 300 <= status < 400 or not is_of_the_service(status, fields, poll=poll)  # a redirect is no answer either
+    told = status
     if status < 300:
         status = _status_inside(fields) or status
     if status < 300:
         return None
+    theirs = 300 <= told < 400 or not is_of_the_service(told, fields, poll=poll)  # a redirect is no answer either
     message = message_of(fields) or text or shortened(body) or NO_REASON
     common: dict[str, Any] = {
         "status": status,
@@ -122,11 +123,12 @@ def _status_inside(fields: Mapping[str, Any]) -> int | None:
     code = number(fields.get("code"))
     if code is not None and 400 <= code < 600:
         return int(code)
-    if task_id_in(fields) is not None:
+    step = failed_step(fields)
+    if ("data" in fields and not step) or task_id_in(fields) is not None:
         return None
-    if failed_step(fields):
+    if step:
         return 400
-    if "data" in fields or not message_of({**fields, "message": None}):
+    if not message_of({**fields, "message": None}):
         return None
     return _BY_WORD.get((_word(fields) or "").lower())
 

@@ -144,8 +144,8 @@ def _ids(body: Any) -> Iterator[str]:
         inner: list[Any] = []
         for one in level:
             if isinstance(one, dict):
-                named = ((name, as_id(value)) for name, value in one.items())
-                yield from (value for name, value in named if value is not None and means_task_id(name))
+                named = (as_id(value) for name, value in one.items() if means_task_id(name))
+                yield from (value for value in named if value is not None)
                 inner += one.values()
             elif isinstance(one, list):
                 inner += one
