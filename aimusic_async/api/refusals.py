@@ -92,12 +92,12 @@ def refusal(
     JSON, is a `GatewayError` whatever its status, but for a 429, which asks for the same as the service's own.
     """
     fields = body if isinstance(body, dict) else {}
-    told = status
+    http_status = status
     if status < 300:
         status = _status_inside(fields) or status
     if status < 300:
         return None
-    theirs = 300 <= told < 400 or not is_of_the_service(told, fields, poll=poll)  # a redirect is no answer either
+    theirs = 300 <= http_status < 400 or not is_of_the_service(http_status, fields, poll=poll)  # a redirect is no answer either
     message = message_of(fields) or text or shortened(body) or NO_REASON
     common: dict[str, Any] = {
         "status": status,
