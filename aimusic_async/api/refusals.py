@@ -97,7 +97,8 @@ def refusal(
         status = _status_inside(fields) or status
     if status < 300:
         return None
-    theirs = 300 <= http_status < 400 or not is_of_the_service(http_status, fields, poll=poll)  # a redirect is no answer either
+    # A redirect is no answer either.
+    theirs = 300 <= http_status < 400 or not is_of_the_service(http_status, fields, poll=poll)
     message = message_of(fields) or text or shortened(body) or NO_REASON
     common: dict[str, Any] = {
         "status": status,
