@@ -239,28 +239,33 @@ def request_id_of(headers: Mapping[str, str]) -> str | None:
 class ApiError(MusicError):
     """The service answered, and refused the request or failed."""
 
+    _usual_status: ClassVar[int] = 0
+
     def __init__(  # noqa: PLR0917 - `cls(*args)` has no names
         self,
         message: str,
-        status: int = 0,
+        status: int | None = None,
         type: str | None = None,  # noqa: A002 - the service's own word
         request: object | None = None,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
+        retry_after: float | None = None,
     ) -> None:
         """Keep what the service said: HTTP `status`, its `type` word, `message`, our `request`, its whole `body`.
 
         `headers`: those of the answer that help to find out what happened, with names in small letters. `message` is
-        one line that can be printed anywhere; `body` is as it came.
+        one line that can be printed anywhere; `body` is as it came. `retry_after`: the seconds that we were asked to
+        wait, None when the answer did not say.
         """
-        self.status = status
+        self.status: int = self._usual_status if status is None else status
         self.type = type
         self.message: str = one_line(message)
         self.request = request
         self.body = body
         self.headers: Mapping[str, str] = dict(headers or {})
+        self.retry_after = retry_after
         operation = getattr(request, "operation", None)
-        known = f"HTTP {status}, request id {self.request_id}" if self.request_id else f"HTTP {status}"
+        known = f"HTTP {self.status}, request id {self.request_id}" if self.request_id else f"HTTP {self.status}"
         super().__init__(f"{operation}: {self.message} ({known})" if operation else f"{self.message} ({known})")
 
     @property
@@ -300,19 +305,7 @@ class EndpointRetired(ApiError):
 class RateLimited(ApiError):
     """429: too many requests. The SDK waits and sends again by itself; you meet it only outside a session."""
 
-    def __init__(  # noqa: PLR0917 - as above
-        self,
-        message: str,
-        status: int = 429,
-        type: str | None = None,  # noqa: A002 - as above
-        request: object | None = None,
-        body: Any = None,
-        headers: Mapping[str, str] | None = None,
-        retry_after: float | None = None,
-    ) -> None:
-        """Keep `retry_after`: the seconds that the service asked us to wait, None when it did not say."""
-        self.retry_after = retry_after
-        super().__init__(message, status, type, request, body, headers)
+    _usual_status = 429
 
 
 class ServerError(ApiError):
@@ -322,23 +315,9 @@ class ServerError(ApiError):
 class GatewayError(ServerError):
     """Somebody on the way answered instead of the service: a gateway, a proxy, a filter. It is no verdict on anything.
 
-    `retry_after`: the seconds that it asked us to wait, None when it did not say. With a status of 307, 308, 405, 413,
-    414, 429 or 431 the request surely did not reach the service; with any other it may have.
+    With a status of 307, 308, 405, 413, 414, 429 or 431 the request surely did not reach the service; with any other it
+    may have.
     """
-
-    def __init__(  # noqa: PLR0917 - as above
-        self,
-        message: str,
-        status: int = 0,
-        type: str | None = None,  # noqa: A002 - as above
-        request: object | None = None,
-        body: Any = None,
-        headers: Mapping[str, str] | None = None,
-        retry_after: float | None = None,
-    ) -> None:
-        """Keep `retry_after` beside what every `ApiError` has."""
-        self.retry_after = retry_after
-        super().__init__(message, status, type, request, body, headers)
 
 
 class TransportError(MusicError):

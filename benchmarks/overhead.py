@@ -7,12 +7,10 @@ turns in short rounds, each round begins with another of them, and each is compa
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
-from multiprocessing.connection import Connection
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import aiohttp
 import attrs
@@ -21,6 +19,7 @@ from aiohttp import web
 from rich.table import Table
 
 from aimusic_async import MusicSession, TokenBucket, sonic
+from benchmarks.serving import serving
 
 PATH = "/api/v1/sonic/upsample-tags"
 ANSWER = {
@@ -55,7 +54,7 @@ class Turn:
 def run(*, seeds: int) -> Table:
     """Take turns, and compare; every seed adds as many rounds again."""
     rounds = ROUNDS * max(1, seeds // 3)
-    with _server() as url:
+    with serving(PATH, _answer) as url:
         turns = asyncio.run(_rounds(url, rounds))
     table = Table(
         title=f"A direct call over loopback, medians of {rounds} rounds; ratios to raw aiohttp (less is better)"
@@ -129,33 +128,6 @@ def _never_waits() -> TokenBucket:
     return TokenBucket(10**6, capacity=10**6, margin=0)
 
 
-@contextmanager
-def _server() -> Iterator[str]:
-    """Serve in a process of its own; give its address."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there,), daemon=True)
-    process.start()
-    try:
-        yield f"http://127.0.0.1:{here.recv()}"
-    finally:
-        process.terminate()
-        process.join()
-
-
-def _serve(there: Connection) -> None:
-    async def answer(request: web.Request) -> web.Response:
-        await request.json()
-        return web.json_response(ANSWER)
-
-    async def main() -> None:
-        app = web.Application()
-        app.router.add_post(PATH, answer)
-        runner = web.AppRunner(app, access_log=None, keepalive_timeout=600)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        there.send(runner.addresses[0][1])
-        await asyncio.Event().wait()
-
-    asyncio.run(main())
+async def _answer(request: web.Request) -> web.Response:
+    await request.json()
+    return web.json_response(ANSWER)

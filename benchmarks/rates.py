@@ -9,11 +9,8 @@ between a grant and its departure (a commit, most of all) is lost each time; wit
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from multiprocessing.connection import Connection
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -24,6 +21,7 @@ from aimusic_async import MemoryJournal, MusicSession, TokenBucket, sonic
 from aimusic_async.events import Event, RequestSent
 from aimusic_async.journal.protocol import JobJournal, Outcome
 from aimusic_async.journal.steps import Step
+from benchmarks.serving import serving
 
 RATES = (10.0, 50.0, 200.0)
 COMMIT = 0.01
@@ -80,7 +78,7 @@ def run(*, seeds: int) -> Table:
     )
     for column in ("journal", "a second", "at once", "allowed", "used", "share", "densest window, of the plan's"):
         table.add_column(column, justify="left" if column == "journal" else "right")
-    with _server() as url:
+    with serving(PATH, _answer) as url:
         before = PLANS[0].journal
         for plan in PLANS:
             if plan.journal != before:
@@ -139,33 +137,6 @@ def _densest(moments: Sequence[float], plan: Plan) -> float:
     )
 
 
-@contextmanager
-def _server() -> Iterator[str]:
-    """Serve in a process of its own; give its address."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there,), daemon=True)
-    process.start()
-    try:
-        yield f"http://127.0.0.1:{here.recv()}"
-    finally:
-        process.terminate()
-        process.join()
-
-
-def _serve(there: Connection) -> None:
-    async def answer(request: web.Request) -> web.Response:
-        await request.read()
-        return web.json_response({"task_id": "task"})
-
-    async def main() -> None:
-        app = web.Application()
-        app.router.add_post(PATH, answer)
-        runner = web.AppRunner(app, access_log=None, keepalive_timeout=600)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        there.send(runner.addresses[0][1])
-        await asyncio.Event().wait()
-
-    asyncio.run(main())
+async def _answer(request: web.Request) -> web.Response:
+    await request.read()
+    return web.json_response({"task_id": "task"})

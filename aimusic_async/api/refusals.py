@@ -106,17 +106,15 @@ def refusal(
         "request": request,
         "body": body,
         "headers": headers,
+        "retry_after": retry_after,
     }
     if theirs and status != 429:
         if status < 400:
             message = f"redirected to {location or 'nowhere'}, which is not followed: is base_url right?"
         else:
             message = f"not the service's own answer, but somebody's on the way: {message}"
-        return GatewayError(message, retry_after=retry_after, **common)
-    kind = _kind(status, message)
-    if kind is RateLimited:
-        return RateLimited(message, retry_after=retry_after, **common)
-    return kind(message, **common)
+        return GatewayError(message, **common)
+    return _kind(status, message)(message, **common)
 
 
 def _status_inside(fields: Mapping[str, Any]) -> int | None:
