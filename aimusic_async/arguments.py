@@ -36,7 +36,7 @@ def check_arguments(
 
 def _check_kind(name: str, value: object, kind: type, wanted: str) -> None:
     if value is not None and not isinstance(value, kind):
-        raise ConfigurationError(f"{name} must be {wanted}; got {_kind_of(value)}")  # its value may hold a secret
+        raise _refused(name, wanted, value)
 
 
 def _check_limiter(name: str, value: Any) -> None:
@@ -62,7 +62,7 @@ def check_journal_path(path: str | os.PathLike[str]) -> None:
     """Raise `ConfigurationError` for what names no file."""
     text = os.fspath(path)
     if not isinstance(text, str) or not text.strip() or "\0" in text:
-        raise _refused("journal", "the path of a file", path)
+        raise ConfigurationError(f"journal must be the path of a file; got {text!r:.60}")
     if text == ":memory:" or text.startswith("file:"):
         raise ConfigurationError(
             f"journal must be the path of a file, without SQLite's own words; got {text!r}. To keep jobs in memory "
@@ -92,13 +92,8 @@ def check_key(key: object) -> str:
 
 
 def _refused(name: str, wanted: str, value: object) -> ConfigurationError:
-    return ConfigurationError(f"{name} must be {wanted}; got {_kind_of(value)}: {_shown(value)}")
+    return ConfigurationError(f"{name} must be {wanted}; got {_kind_of(value)}")  # its value may hold a secret
 
 
 def _kind_of(value: object) -> str:
     return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"

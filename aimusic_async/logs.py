@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Mapping
 
 from .errors import ConfigurationError
@@ -34,6 +35,7 @@ class _Shown:
             logger.removeHandler(self.handler)
 
 
+_counting = threading.Lock()  # sessions may live in several threads
 _shown: list[_Shown] = []  # one at most: however many sessions are open, each line is shown once
 
 
@@ -47,15 +49,17 @@ def show_logs(environ: Mapping[str, str] = os.environ) -> Callable[[], None]:
         return lambda: None
     if word not in _LEVELS:
         raise ConfigurationError(f"{LOG} must be one of {', '.join(sorted(_LEVELS))}; got {word!r}")
-    if not _shown:
-        _shown.append(_Shown(_LEVELS[word]))
-    shown = _shown[0]
-    shown.sessions += 1
+    with _counting:
+        if not _shown:
+            _shown.append(_Shown(_LEVELS[word]))
+        shown = _shown[0]
+        shown.sessions += 1
 
     def undo() -> None:
-        shown.sessions -= 1
-        if not shown.sessions:
-            _shown.remove(shown)
-            shown.end()
+        with _counting:
+            shown.sessions -= 1
+            if not shown.sessions:
+                _shown.remove(shown)
+                shown.end()
 
     return undo

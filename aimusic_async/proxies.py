@@ -139,7 +139,7 @@ def _matches(entry: str, host: str, port: int) -> bool:
         except ValueError:
             return False
     name, separator, number = entry.rpartition(":")
-    if separator and number.isdigit():
+    if separator and number.isdecimal():
         if int(number) != port:
             return False
         entry = name

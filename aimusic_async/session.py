@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -18,6 +17,7 @@ import aiohttp
 import anyio
 
 from .api.pricing import check_prices, cost_of
+from .api.reply import is_task_id
 from .api.request import Answer, Request
 from .api.results import Credits
 from .arguments import check_account, check_arguments, check_key, check_name
@@ -364,7 +364,7 @@ class MusicSession(Platforms):
             raise InvalidRequest("operation", "must be a class of requests such as sonic.CreateMusic", operation)
         if operation.endpoint.answer is not Answer.TASK and not operation.endpoint.may_be_task:
             raise InvalidRequest("operation", "has no task: it is answered at once", operation.operation)
-        if not isinstance(task_id, str) or not re.fullmatch(r"[\w:.-]*\w[\w:.-]*", task_id):
+        if not isinstance(task_id, str) or not is_task_id(task_id):
             raise InvalidRequest("task_id", "must be the id that the service gave", task_id)
         name = check_key(key) if key is not None else f"{operation.operation}:{task_id}"
         if timeout is not None:

@@ -8,6 +8,7 @@ import ipaddress
 import math
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
@@ -34,10 +35,10 @@ def _path(given: str | os.PathLike[str] | None) -> str | None:
 
 
 def _networks(given: str | Iterable[str]) -> tuple[str, ...]:
-    names = given.split(",") if isinstance(given, str) else list(given)
     try:
+        names = given.split(",") if isinstance(given, str) else list(given)
         return tuple(str(ipaddress.ip_network(name.strip())) for name in names if name.strip())
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, TypeError):
         raise ConfigurationError(f"trusted_networks must hold networks such as 198.18.0.0/15; got {given!r}") from None
 
 
@@ -164,8 +165,8 @@ Settings.__init__ = hide_arguments(Settings.__init__)  # type: ignore[method-ass
 def check_positive(name: str, value: float) -> None:
     """Raise `ConfigurationError` unless `value` is a finite number above zero."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or value <= 0:
-        raise ConfigurationError(f"{name} must be a finite number above 0; got {value!r}")
+    if not is_number or not 0 < value <= sys.float_info.max:
+        raise ConfigurationError(f"{name} must be a finite number above 0; got {value!r:.60}")
 
 
 def check_flag(name: str, value: object) -> None:

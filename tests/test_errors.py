@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from aimusic_async import MusicError, MusicSession, Settings, TokenBucket, WebhookConfig, errors, sonic
+from aimusic_async import MusicError, MusicSession, Settings, TokenBucket, WebhookConfig, errors, from_plain, sonic
 from aimusic_async.batch.ended import SourceFailed
 from aimusic_async.files.download import DownloadFailed
 from aimusic_async.manifest.faults import Fault, ManifestError, Place
@@ -170,6 +170,10 @@ def local_values(error):
         lambda: WebhookConfig("http://example.org", KEY * 3),
         lambda: WebhookConfig("https://example.org/hook", KEY + "\n" + KEY),
         lambda: sonic.CreateMusic(mv=3, webhook_url="https://example.org/hook", webhook_secret=KEY * 3),
+        lambda: from_plain({"op": "sonic.create_music", "mv": "", "webhook_secret": KEY * 3}),
+        lambda: from_plain({"op": "sonic.create_music", "odd": 1, "webhook_secret": KEY * 3}),
+        lambda: MusicSession("key", journal=[KEY]),
+        lambda: MusicSession("key", limiter=KEY),
     ],
 )
 def test_no_secret_is_in_the_frames_of_what_is_refused(refused):

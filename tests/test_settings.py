@@ -141,3 +141,25 @@ def test_a_senseless_rate_is_refused(rate):
 def test_a_senseless_capacity_is_refused(capacity):
     with pytest.raises(ConfigurationError, match=r"^capacity "):
         load(api_key="k", capacity=capacity)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"trusted_networks": 5},
+        {"poll_interval": 10**400},
+        {"ca_file": "a\0b"},
+        {"trusted_networks": ["10.0.0.0/8", None]},
+    ],
+)
+async def test_odd_values_are_refused_as_such_and_by_nothing_else(options):
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        async with MusicSession(settings=Settings.load(api_key="k", **options)):
+            pass
+
+
+async def test_an_odd_list_of_hosts_without_a_proxy_is_no_obstacle(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:1")
+    monkeypatch.setenv("NO_PROXY", "a:\u00b2,[,:,*")
+    async with MusicSession("k"):
+        pass

@@ -78,13 +78,21 @@ def _read_clip(item: Mapping[str, Any], only_id: str, task: Mapping[str, Any]) -
     own = _word(given.get("state")) or _word(given.get("status"))
     final = address and task.get("event") != SongEvent.STREAMING
     given["state"] = own or _word(task.get("status")) or ("succeeded" if final else "running")
-    clip_id = maybe_text(given.get("clip_id")) or (only_id or PurePosixPath(urlsplit(address).path).stem)
+    clip_id = maybe_text(given.get("clip_id")) or (only_id or stem_of(address))
     failure = settled(own) is False
     if "clip_id" not in given and not address and not failure:
         return None
     if failure and "error_message" not in given:
         given["error_message"] = reason_of_clip(item) or None
     return structure({**given, "clip_id": clip_id or "?"}, Clip, raw=item)
+
+
+def stem_of(address: str) -> str:
+    """Return the name of a file from its address, without its suffix; empty where that cannot be read."""
+    try:
+        return PurePosixPath(urlsplit(address).path).stem
+    except ValueError:
+        return ""
 
 
 def _address(value: Any) -> str:

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from ..errors import InvalidRequest
+from ..hiding import hide_arguments
 from . import plain_results
 from .operations import operations
 from .request import Request
@@ -36,6 +37,7 @@ def to_plain(request: Request[Any] | object) -> dict[str, Any]:
     }
 
 
+@hide_arguments
 def from_plain(data: Mapping[str, Any]) -> Any:
     """Build a request or a result from plain data: what `to_plain` was given.
 
@@ -46,6 +48,7 @@ def from_plain(data: Mapping[str, Any]) -> Any:
     return request_from_plain(data)
 
 
+@hide_arguments
 def request_from_plain(data: Mapping[str, Any]) -> Request[Any]:
     """Build a request from plain data; raises `InvalidRequest` for anything else."""
     name = data.get(OPERATION)

@@ -20,7 +20,9 @@ _DEEPEST_ID = 4
 """Objects and lists around the id of a task, at most."""
 _SHOWN = 200
 """Characters of what is no JSON that an error shows."""
-_WRITTEN_ID = re.compile(rb'"task[_-]?id"\s*:\s*"?([\w:.-]*\w[\w:.-]*)["\s,}]', re.IGNORECASE)
+# No longer than that, or looking for the end of what is none would take for ever.
+_WRITTEN_ID = re.compile(rb'"task[_-]?id"\s*:\s*"?(?=[:.-]*\w)([\w:.-]{1,255})["\s,}]', re.IGNORECASE)
+_ID = re.compile(r"(?=[:.-]*\w)[\w:.-]{1,255}")
 
 
 @attrs.frozen(kw_only=True)
@@ -150,6 +152,11 @@ def _ids(body: Any) -> Iterator[str]:
             elif isinstance(one, list):
                 inner += one
         level = [one for one in inner if isinstance(one, dict | list)]
+
+
+def is_task_id(text: str) -> bool:
+    """Whether a text can be the id of a task: it stands in addresses and in names of files."""
+    return _ID.fullmatch(text) is not None
 
 
 def means_task_id(name: str) -> bool:

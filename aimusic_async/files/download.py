@@ -10,11 +10,11 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeAlias, get_args
-from urllib.parse import urlsplit
 
 import anyio
 import attrs
 
+from ..api.clips import stem_of
 from ..api.results import Clip, ClipFile, ClipFiles, Clips, LyricsTimeline, Midi, Song, Stems, Wav
 from ..errors import ConfigurationError, TransportError
 from ..jobs.job import Job
@@ -31,9 +31,6 @@ from .related import join
 Format: TypeAlias = Literal["audio", "cover", "video", "lyrics"]
 Saveable: TypeAlias = Clips | Clip | ClipFiles | Wav | Midi | LyricsTimeline | Job[Any]
 
-DEFAULT_NAME = "{title} [{clip_id}]"
-LARGEST = 2**30
-STALLED_AFTER = 60.0
 _LARGEST_COVER = 8 * 2**20
 
 _SUFFIXES = {  # the first is for addresses that have none of them
@@ -104,7 +101,11 @@ class Wishes:
         progress: Callable[[DownloadProgress], None] | None,
     ) -> Wishes:
         """Raise `ConfigurationError` for what makes no sense."""
-        given = [formats] if isinstance(formats, str) else list(formats)
+        given: list[Any]
+        try:
+            given = [formats] if isinstance(formats, str) else list(formats)
+        except TypeError:
+            given = [formats]
         known: list[Format] = [one for one in get_args(Format) if one in given]
         strange = [one for one in given if one not in known]
         if strange or not given:
@@ -143,9 +144,9 @@ class _Thing:
             case Clip(clip_id=name):
                 return name
             case Wav(wav_url=url) | Midi(midi_url=url):
-                known = PurePosixPath(urlsplit(url).path).stem
+                known = stem_of(url)
             case ClipFiles(files=files):
-                known = PurePosixPath(urlsplit(files[0].url).path).stem
+                known = stem_of(files[0].url)
             case LyricsTimeline() as timeline:
                 known = hashlib.sha256(lrc(timeline).encode(errors="replace")).hexdigest()[:12]
         asked = getattr(self.job.request, "clip_id", None) if self.job is not None else None

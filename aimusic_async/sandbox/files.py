@@ -81,7 +81,7 @@ class Files:
             return web.Response(status=status, text=texts.gateway_page(status), content_type="text/html")
         path = self._folder / request.match_info["name"]
         uploaded = clip.audio is not None and suffix == clip.audio.suffix
-        if not uploaded and (why := missing()):
+        if not uploaded and (why := missing(suffix)):
             return web.json_response({"error": why}, status=501, reason=why)
         if not path.exists():
             make: Callable[[], bytes]

@@ -8,12 +8,17 @@ from functools import cache
 
 EXTRA = "pip install 'aimusic-async[sandbox]'"
 _NEEDED = ("numpy", "mido", "PIL")
+_ENCODED = ("mp3", "m4a")
 
 
-def missing() -> str:
-    """What is not installed of what files need, in words with what to do; empty when all is there."""
+def missing(suffix: str = "") -> str:
+    """What is not installed of what files (of one kind) need, in words with what to do; empty when all is there."""
     names = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    return f"the sandbox's files need the extra `sandbox` ({', '.join(names)}): {EXTRA}" if names else ""
+    if names:
+        return f"the sandbox's files need the extra `sandbox` ({', '.join(names)}): {EXTRA}"
+    if suffix in _ENCODED and song_suffix() != "mp3":
+        return f"the sandbox's .{suffix} files need the extra `mp3` (lameenc): pip install 'aimusic-async[mp3]'"
+    return ""
 
 
 @cache

@@ -78,8 +78,10 @@ def _certificates(path: str) -> ssl.SSLContext:
     context = ssl.create_default_context()
     try:
         context.load_verify_locations(cafile=path)
-    except OSError as error:  # ssl.SSLError is one, too
-        why = "it holds no certificate in PEM form" if isinstance(error, ssl.SSLError) else error.strerror
+    except ssl.SSLError:
+        raise ConfigurationError(f"ca_file {path} cannot be used: it holds no certificate in PEM form") from None
+    except (OSError, ValueError) as error:  # the latter is of a name with a null byte
+        why = getattr(error, "strerror", None) or error
         raise ConfigurationError(f"ca_file {path} cannot be used: {why}") from None
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from ..api.progress import SongEvent
-from ..api.reply import Reply, as_id, means_task_id, read_json
+from ..api.reply import Reply, as_id, is_task_id, means_task_id, read_json
 from ..errors import ConfigurationError, InvalidPayload, InvalidSignature, StaleTimestamp
 from ..hiding import hide_arguments
 
@@ -36,8 +36,8 @@ TOLERANCE = 300.0
 
 _HEX = re.compile(r"(?:sha256=)?([0-9a-f]{64})", re.IGNORECASE | re.ASCII)
 _SECONDS = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
-_TASK_ID = re.compile(r"[\w:.-]*\w[\w:.-]*")
 _LONGEST_ID = 255
+"""Characters of the id of a delivery."""
 _PLATFORMS = {"suno": "sonic"}  # the older pages' word
 
 
@@ -180,7 +180,7 @@ def _event(delivery_id: str, timestamp: float | None, signature: str, body: byte
     if not isinstance(fields, dict):
         raise InvalidPayload("the body is no JSON object")
     event, platform, task_id = (_said(fields, name) for name in ("event", "platform", "task_id"))
-    if task_id is not None and not _TASK_ID.fullmatch(task_id):
+    if task_id is not None and not is_task_id(task_id):
         raise InvalidPayload("task_id in the body is no id")
     task_id = task_id or _id_spelt_otherwise(fields)
     if task_id is None and event is None:
@@ -202,7 +202,7 @@ def _id_spelt_otherwise(fields: Mapping[str, Any]) -> str | None:
     data = fields.get("data")
     places = (fields, data if isinstance(data, dict) else {})
     named = (as_id(value) for place in places for name, value in place.items() if means_task_id(name))
-    return next((one for one in named if one and len(one) <= _LONGEST_ID and _TASK_ID.fullmatch(one)), None)
+    return next((one for one in named if one and is_task_id(one)), None)
 
 
 def _said(fields: Mapping[str, Any], name: str) -> str | None:

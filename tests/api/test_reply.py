@@ -9,7 +9,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from aimusic_async.api.reply import Reply, find_task_id, means_task_id, number, read_json, seconds_until, task_id_in
+from aimusic_async.api.reply import (
+    Reply,
+    find_task_id,
+    is_task_id,
+    means_task_id,
+    number,
+    read_json,
+    seconds_until,
+    task_id_in,
+)
 
 EXAMPLES = int(os.environ.get("AIMUSIC_EXAMPLES", "300"))
 
@@ -159,3 +168,17 @@ def test_any_bytes_any_status_and_any_headers_are_read(body, status, retry, date
     assert reply.status == status
     assert reply.retry_after is None or reply.retry_after >= 0
     find_task_id(reply)
+
+
+def test_an_endless_word_where_an_id_could_stand_is_passed_over_at_once():
+    """Looking for its end again from each of its letters would take minutes."""
+    for word in (b"a" * 2**20, b"." * 2**20, b'"task_id": "' * 2**16):
+        assert find_task_id(Reply.parse(200, b'{"task_id": "' + word)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [("t-1", True), ("a" * 255, True), ("a" * 256, False), ("..", False), (":a", True), ("a b", False), ("", False)],
+)
+def test_what_can_be_the_id_of_a_task(text, is_one):
+    assert is_task_id(text) is is_one

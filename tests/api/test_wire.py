@@ -636,3 +636,10 @@ def test_an_error_keeps_what_the_answer_was():
     with pytest.raises(ServerError, match="<h1>") as caught:
         read_now(MIDI, Reply.parse(200, b"<h1>Down</h1>"))
     assert (caught.value.body, caught.value.status) == (None, 200)
+
+
+def test_an_address_that_nobody_can_read_spoils_no_other_clip():
+    entries = [{"audio_url": "http://[x", "state": "succeeded"}, {"clip_id": "a", "audio_url": "https://h/a.mp3"}]
+    progress = look({"data": entries})
+    assert progress.state is TaskState.SUCCEEDED
+    assert progress.result.clips[-1].clip_id == "a"

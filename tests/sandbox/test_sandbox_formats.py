@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from aimusic_async import Clip, ConfigurationError, MusicSession, TransportError, producer, sonic
+from aimusic_async import ConfigurationError, DownloadFailed, MusicSession, TransportError, producer, sonic
 from aimusic_async.sandbox import Options, Sandbox, formats
 
 SONG = sonic.CreateMusic(gpt_description_prompt="rain", mv="sonic-v5")
@@ -52,7 +52,11 @@ async def test_without_an_encoder_songs_are_wav_files_and_the_log_says_so(withou
         paths = await music.download(song, tmp_path)
         made = await music.run(producer.CreateMusic(sound="rain", make_instrumental=True))
         wanted = await music.run(producer.Download(clip_id=made.clips[0].clip_id, format="mp3"))
+        also = await music.download(wanted, tmp_path / "wanted")
+        files = await music.run(sonic.Download(clip_id=song.clips[0].clip_id, formats=["mp3"]))
+        with pytest.raises(DownloadFailed, match="HTTP 501"):
+            await music.download(files, tmp_path / "files")
+    assert all(path.read_bytes().startswith(b"RIFF") for path in also)
     assert {path.suffix for path in paths} == {".wav"}
     assert all(path.read_bytes().startswith(b"RIFF") for path in paths)
-    assert isinstance(wanted.clips[0], Clip)
     assert "songs are WAV files, not MP3" in caplog.text
