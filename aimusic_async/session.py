@@ -309,6 +309,8 @@ class MusicSession(Platforms):
                     # What went well is in the journal; it is named when the program did not come as far as to read it.
                     if ended.state is not JobState.SUCCEEDED or not journal or error is not None:
                         left.add_ended(ended)
+                if not journal or error is not None:
+                    left.counts[JobState.SUCCEEDED] += dispatcher.unread.unnamed
                 warn_of_unfinished("the session was left", left, journal=journal)
 
     # --- working -----------------------------------------------------------------------------------------------------

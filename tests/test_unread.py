@@ -7,7 +7,7 @@ import pytest
 
 from aimusic_async import JobCancelled, MemoryJournal, MusicSession, Settings, TokenBucket, sonic
 from aimusic_async.jobs import unread
-from aimusic_async.sandbox import Sandbox
+from aimusic_async.sandbox import Options, Sandbox
 
 pytestmark = pytest.mark.looptime
 
@@ -216,3 +216,25 @@ async def test_an_error_of_a_job_has_its_cause_whenever_it_is_raised(fake, song)
             with pytest.raises(Exception, match="not sent again") as caught:
                 await job
             assert caught.value.__cause__ is not None
+
+
+async def test_every_task_that_may_be_paid_is_named_however_many_errors_there_are(song, caplog):
+    async with Sandbox(Options(durations={"sonic": 10_000})) as box, MusicSession.sandbox(box) as music:
+        jobs = [music.submit(song(), timeout=30) for _ in range(30)]
+        await asyncio.gather(*(job.wait() for job in jobs))
+    (line,) = warnings(caplog)
+    assert all(job.task_id in line for job in jobs)
+    assert len(errors(caplog)) == 21
+
+
+async def test_of_very_many_songs_the_names_are_not_kept_but_counted(song, caplog, monkeypatch):
+    monkeypatch.setattr(unread, "_NAMES_KEPT", 2)
+    async with Sandbox() as box, MusicSession.sandbox(box) as music:
+        jobs = await three_songs(music, song)
+        jobs += [music.submit(song(), key="fourth")]
+        await jobs[-1].wait()
+        await jobs[0]
+    (line,) = warnings(caplog)
+    assert "3 finished, and nobody has read the result" in line
+    assert jobs[0].task_id not in line
+    assert 1 <= sum(job.task_id in line for job in jobs) <= 2

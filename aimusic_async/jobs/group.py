@@ -109,7 +109,8 @@ class JobGroup:
         self._timeout = timeout
         self._on_failure = on_failure
         self._history = history
-        self._jobs: dict[str, Job[Any]] = {}  # all, or without history those that are not let go of
+        self._jobs: dict[str, Job[Any]] = {}  # all, or without history those that have not ended
+        self._kept: list[Job[Any]] = []  # without history: the first failures
         self._ended: list[Job[Any]] = []  # empty without history
         self._followers: list[deque[Job[Any]]] = []  # of `as_completed`: what it has not yielded yet
         self._submitted = self._open = self._failed = self._spent = 0
@@ -128,8 +129,11 @@ class JobGroup:
 
     @property
     def jobs(self) -> tuple[Job[Any], ...]:
-        """All jobs, in the order in which they were submitted; without history those that have not ended."""
-        return tuple(self._jobs.values())
+        """All jobs, in the order in which they were submitted.
+
+        Without history the first failures, and then those that have not ended.
+        """
+        return (*self._kept, *self._jobs.values())
 
     def __getitem__(self, key: str) -> Job[Any]:
         """Return the job of that key."""
@@ -160,7 +164,7 @@ class JobGroup:
         if not isinstance(request, Request):
             raise InvalidRequest("request", "must be a request such as sonic.GetBpm(clip_id=…)", request)
         name = key if key is not None else self._free_key(request)
-        if (known := self._jobs.get(name)) is not None and (self._history or not known.done()):
+        if name in self._jobs:
             raise ConfigurationError(f"the group has a job with the key {name!r} already")
         job = self._host.open_job(
             request,
@@ -325,9 +329,12 @@ class JobGroup:
         self._failed += failed
         if self._history:
             self._ended.append(job)
-        elif not failed or self._failed > _FAILURES_KEPT:
-            self._spent += job.credits
+        else:
             self._jobs.pop(job.key, None)
+            if failed and len(self._kept) < _FAILURES_KEPT:
+                self._kept.append(job)
+            else:
+                self._spent += job.credits
         if not failed or self._failure is not None:
             return
         if isinstance(error, JobCancelled):  # the session is being left: it lets go of the others, too

@@ -257,10 +257,10 @@ class Unfinished:
 
     def add_ended(self, ended: Ended) -> None:
         """Note one that had ended before."""
-        if ended.error is None:
-            self._count(ended.state, ended.name)
-        else:
+        if ended.error is not None:
             self.errors.append(ended)
+        if ended.error is None or ended.state in (JobState.DETACHED, JobState.UNKNOWN):  # which may be paid for
+            self._count(ended.state, ended.name)
 
     @property
     def unfinished(self) -> bool:

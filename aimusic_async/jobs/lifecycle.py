@@ -100,6 +100,8 @@ def _excluded(work: Work, event: on.Excluded) -> list[Effect]:
 
 
 def _granted(work: Work, now: float) -> list[Effect]:
+    if work.state is not JobState.QUEUED:
+        return []  # it was taken before
     for budget in work.order.budgets:
         if why := budget.refuses(work.cost - work.counted):
             over = BudgetExceeded(work.job, why)

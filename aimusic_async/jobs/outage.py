@@ -20,7 +20,7 @@ from ..scheduling.schedule import Schedule
 from ..slices import in_slices
 from .happenings import Answered, Excluded, Failed, GivenUp
 from .job import Job
-from .work import Order, Rules, Work
+from .work import Order, Rules, Where, Work
 
 _HOLD = "outage"
 _FAILS_FAST_AFTER = 3
@@ -52,6 +52,8 @@ class _Incident:
     """What is to be logged once it lasts; empty when it was."""
     failed: int = 0
     """Probes that failed."""
+    probe: Work | None = None
+    """The latest."""
     parked: list[Work] = attrs.field(factory=list)
     """Direct calls that wait for its end."""
 
@@ -82,15 +84,18 @@ class Outage:
 
     def trouble(self, work: Work, error: MusicError) -> None:
         """Note that a request got no answer of the service: nothing is submitted until a free one does."""
-        submit = work.state is not JobState.SUBMITTED
+        poll = work.state is JobState.SUBMITTED
         if self._incident is None:
-            self._strikes += submit
-            self._begin(work, error, delay(max(self._strikes, 1)), again=self._strikes > 1)
-        if submit or work.tries <= 1:  # else it is one task, of which that was logged
+            strike = not poll and _is_submit(work)
+            self._strikes += strike
+            self._begin(work, error, delay(self._strikes if strike else 1), again=strike and self._strikes > 1)
+        if not poll or work.tries <= 1:  # else it is one task, of which that was logged
             self._say(self._incident)
 
     def departed(self, work: Work) -> None:
-        """Note that a submit leaves: when nothing is heard for long after that, others do not follow it."""
+        """Note that a request leaves: when nothing is heard for long after a submit, others do not follow it."""
+        if not _is_submit(work):
+            return
         loop, patience = self._clock.loop, _SILENCE * work.operation.endpoint.reply_within
         self._out[work] = loop.call_later(patience, self._suspect, work, loop.time(), patience)
 
@@ -121,7 +126,7 @@ class Outage:
         if reply.status >= 500 or not is_of_the_service(reply.status, reply.body):
             return
         self._heard_at = self._clock.loop.time()
-        if not event.poll and reply.status < 300 and work.operation.endpoint.method == "POST":
+        if not event.poll and reply.status < 300 and _is_submit(work):
             self._strikes = 0
         if self._incident is not None and self._clock.now() >= self._incident.not_before:
             self._end(self._incident)
@@ -137,7 +142,8 @@ class Outage:
         """Note what came of a probe."""
         if isinstance(event, Answered):
             self.answered(probe, event)
-        if (incident := self._incident) is None:
+        incident = self._incident
+        if incident is None or incident.probe is not probe:  # of an outage that is over
             return
         incident.failed += 1
         self._say(incident)
@@ -151,7 +157,8 @@ class Outage:
     def _probe_in(self, seconds: float, incident: _Incident) -> None:
         def probe() -> None:
             if self._incident is incident:
-                self._ask(_new_probe())
+                incident.probe = _new_probe()
+                self._ask(incident.probe)
 
         self._clock.call_later(seconds, probe)
 
@@ -162,10 +169,14 @@ class Outage:
         self._lift(incident)
 
     def _lift(self, incident: _Incident) -> None:
+        if self._incident is not incident:  # an answer was faster
+            return
         self._incident = None
         self._schedule.holds.discard(_HOLD)
+        if incident.probe is not None:
+            self._schedule.drop(incident.probe)
         for work in incident.parked:
-            if not work.done:
+            if work.state is JobState.QUEUED and work.where is Where.HERE:  # else it was taken or ended meanwhile
                 self._resume(work)
         self._host.wake()
 
@@ -181,6 +192,11 @@ class Outage:
             self._host.happen_for(work, GivenUp(own, released=True) if watched else Excluded(own))
 
         in_slices(tuple(self._host.works), give_up, partial(self._lift, incident))
+
+
+def _is_submit(work: Work) -> bool:
+    """Whether its request may make something at the service, which costs."""
+    return work.operation.endpoint.method == "POST"
 
 
 _PROBE = Order(direct=True)

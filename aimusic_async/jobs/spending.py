@@ -16,7 +16,7 @@ from ..api.models import canonical
 from ..clock import Clock
 from ..contexts import copy_of
 from ..errors import MusicError, NotSent
-from ..events import logger
+from ..events import JobState, logger
 from ..limiting.bucket import RateLimiter, Token
 from ..scheduling.durations import TaskKind
 from ..scheduling.schedule import EVERYTHING, Choice, Kind, Schedule, Terms
@@ -235,8 +235,8 @@ class Spending:
 
     def _start(self, choice: Choice[Work], lane: Lane, token: Token) -> None:
         work, grant = choice.job, lane.grant(token)
-        if work.done:  # given up since it was chosen, an instant ago
-            grant.give_back()
+        if work.done or (choice.kind is not Kind.POLL and work.state is not JobState.QUEUED):
+            grant.give_back()  # given up, or taken, since it was chosen
         elif choice.kind is Kind.POLL:
             self._create(work, self._poll(work, grant))
         elif is_probe(work):

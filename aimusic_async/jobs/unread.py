@@ -33,6 +33,8 @@ class Unread:
         self._numbers = itertools.count(1)
         self._paid: dict[int, Ended] = {}
         self._failed: dict[int, Ended] = {}
+        self.unnamed: int = 0
+        """Finished jobs that nobody has read, beside those of which the names are kept."""
 
     def note(self, work: Work) -> None:
         """Note a job that has just ended, unless there is nothing to tell."""
@@ -46,13 +48,16 @@ class Unread:
             self._paid[number] = Ended(work.state, work.task_id or work.key)
             if len(self._paid) > _NAMES_KEPT:
                 del self._paid[next(iter(self._paid))]
+                self.unnamed += 1
 
     def read(self, work: Work) -> Ended | None:
         """Note that somebody has the result or the error; return what would have been said of it."""
         number, work.unread = work.unread, None
         if number is None:
             return None
-        return self._paid.pop(number, None) or self._failed.pop(number, None)
+        found = self._paid.pop(number, None) or self._failed.pop(number, None)
+        self.unnamed -= found is None and work.error is None
+        return found
 
     def take(self) -> Iterator[Ended]:
         """Return all that nobody has read, once."""

@@ -146,10 +146,6 @@ class Schedule(Generic[J]):
         """Note that a task has finished since the last poll, or `just_now`, and forget it."""
         self._watching.finished(job, now, just_now=just_now)
 
-    def age(self, job: J, now: float) -> float:
-        """Return for how many seconds a task has been watched."""
-        return now - self._watching.accepted(job)
-
     def drop(self, job: J) -> None:
         """Forget a job wherever it stands, and let go of it."""
         self._waiting.drop(job)

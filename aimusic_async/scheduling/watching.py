@@ -204,10 +204,6 @@ class Watching(Generic[J]):
         """Poll no task of a platform before `until`, unless its deadline is near."""
         self._paused[platform] = max(until, self._paused.get(platform, until))
 
-    def accepted(self, job: J) -> float:
-        """Return since when it is watched."""
-        return self._tasks[job].accepted
-
     def due_since(self, job: J) -> float:
         """Return since when it may be polled."""
         return self._tasks[job].due

@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from aimusic_async import ConfigurationError, JobState, MusicSession, TokenBucket, sonic
+from aimusic_async import ConfigurationError, JobState, KeyConflict, MemoryJournal, MusicSession, TokenBucket, sonic
 
 TAGS = "/sonic/upsample-tags"
 GOOD = {"code": 200, "message": "success", "data": {"upsampled_tags": "pop, bright"}}
@@ -123,3 +123,31 @@ async def test_a_submit_that_is_refused_leaves_no_trace_in_the_count(fake):
             with pytest.raises(ConfigurationError, match="priority"):
                 group.submit(request(), priority="high")
         assert group.jobs == ()
+
+
+async def test_a_failure_is_raised_though_its_key_was_used_again_with_success(fake):
+    fake.script(TAGS, BAD, GOOD)
+    async with opened(fake) as music:
+        with pytest.raises(ExceptionGroup, match="1 of 2 jobs failed") as caught:
+            async with music.group(history=False) as group:
+                failed = group.submit(request(), key="tags")
+                await failed.wait()
+                await group.submit(request(), key="tags")
+        assert group.failures() == {failed: failed.exception()}
+    assert len(caught.value.exceptions) == 1
+
+
+async def test_a_job_that_fails_as_it_is_submitted_is_raised_too(fake, song):
+    fake.script("/sonic/create", {"message": "success", "task_id": "t"})
+    clip = {"clip_id": "c", "state": "succeeded", "audio_url": "https://x/1.mp3"}
+    fake.script("/sonic/task/t", {"code": 200, "data": [clip, {**clip, "clip_id": "d"}]})
+    bucket = TokenBucket(1000, margin=0)
+    async with (
+        MusicSession("k" * 20, fake.url, limiter=bucket, poll_interval=0.01, journal=MemoryJournal()) as music,
+        music.group("album") as one,
+    ):
+        one.submit(song(), key="track")
+        with pytest.raises(ExceptionGroup, match="1 of 1 jobs failed") as caught:
+            async with music.group("album", history=False) as two:
+                two.submit(song(title="another"), key="track")
+    assert isinstance(caught.value.exceptions[0], KeyConflict)

@@ -111,7 +111,6 @@ def test_a_task_whose_age_is_not_exact_teaches_nothing(age):
 def test_a_task_that_was_accepted_before_it_is_watched_is_that_old():
     schedule = Schedule(Recorder())
     schedule.watch("song", SONG, now=100, interval=15, age=40.0)
-    assert schedule.age("song", 110) == 50
     assert schedule.due_at(100) == 100
     schedule.take(100)
     schedule.polled("song", 100)
